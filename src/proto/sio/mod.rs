@@ -1,0 +1,1 @@
+//! sio codec.
