@@ -1,3 +1,4 @@
 //! A Socket.IO server, hand-written over raw tokio TCP.
 
+pub mod ids;
 pub mod proto;
