@@ -4,3 +4,4 @@ pub mod close;
 pub mod ids;
 pub mod proto;
 pub mod session;
+pub mod shard;

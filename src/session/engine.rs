@@ -356,6 +356,11 @@ impl Session {
         }
     }
 
+    /// Ends the session at once. What is queued is not sent; a pending poll is told.
+    pub fn abort(&mut self, reason: CloseReason) {
+        self.end(reason);
+    }
+
     // What is to be done.
 
     /// The next thing to do, or `None`. `writable`: the WebSocket has nothing unsent.
@@ -426,7 +431,6 @@ impl Session {
         }
     }
 
-    /// Ends the session at once. What was queued is not sent; the peer is told where that is possible.
     fn end(&mut self, reason: CloseReason) {
         if matches!(self.state, State::Open | State::Closing { .. }) {
             self.give_up_probe();
