@@ -50,6 +50,11 @@ impl PublicId {
         PublicId { slot, shard, secret: random_bytes() }
     }
 
+    /// Whether this text is its text.
+    pub fn is_named(&self, text: &str) -> bool {
+        text.len() == CHARS && text.parse() == Ok(*self)
+    }
+
     fn to_bytes(self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         bytes[..2].copy_from_slice(&self.shard.to_be_bytes());

@@ -5,3 +5,10 @@ pub mod ids;
 pub mod proto;
 pub mod session;
 pub mod shard;
+pub mod socketio;
+
+pub use close::CloseReason;
+pub use ids::{Sid, SocketId};
+pub use session::{Settings, Transport};
+pub use shard::{Cors, HttpOptions, Limits, Request};
+pub use socketio::*;

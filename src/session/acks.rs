@@ -12,11 +12,6 @@ pub struct Acks<T> {
     pending: VecDeque<(u64, Time, T)>,
 }
 
-/// The socket owes more acks than the limit allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many acks are pending")]
-pub struct TooManyAcks;
-
 impl<T> Default for Acks<T> {
     fn default() -> Self {
         Acks { next: 0, pending: VecDeque::new() }
@@ -24,15 +19,13 @@ impl<T> Default for Acks<T> {
 }
 
 impl<T> Acks<T> {
-    /// The id that the next [`Acks::expect`] gives.
-    pub fn next_id(&self) -> u64 {
-        self.next
-    }
-
     /// Expects an answer until `deadline`. The id to send with the event.
-    pub fn expect(&mut self, waiter: T, deadline: Time, limit: usize) -> Result<u64, TooManyAcks> {
+    ///
+    /// # Errors
+    /// As many as `limit` are pending already. The waiter comes back.
+    pub fn expect(&mut self, waiter: T, deadline: Time, limit: usize) -> Result<u64, T> {
         if self.pending.len() >= limit {
-            return Err(TooManyAcks);
+            return Err(waiter);
         }
         let id = self.next;
         self.next += 1;
@@ -62,6 +55,11 @@ impl<T> Acks<T> {
         late
     }
 
+    /// All who wait, where no answer can come any more.
+    pub fn into_waiters(self) -> impl Iterator<Item = T> {
+        self.pending.into_iter().map(|(_, _, waiter)| waiter)
+    }
+
     /// When [`Acks::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Time {
         self.pending.iter().map(|(_, deadline, _)| *deadline).min().unwrap_or(Time::NEVER)
@@ -87,7 +85,7 @@ mod tests {
         let mut acks = Acks::default();
         let a = acks.expect("a", Time(10), 2).unwrap();
         let b = acks.expect("b", Time(5), 2).unwrap();
-        assert_eq!(acks.expect("c", Time(5), 2), Err(TooManyAcks));
+        assert_eq!(acks.expect("c", Time(5), 2), Err("c"));
         assert_eq!(acks.handle_ack(b), Some("b"));
         assert_eq!(acks.handle_ack(b), None, "a second ack");
         assert_eq!(acks.handle_ack(99), None, "an id never given");

@@ -14,7 +14,7 @@ mod settings;
 mod time;
 mod upgrade;
 
-pub use acks::{Acks, TooManyAcks};
+pub use acks::Acks;
 pub use engine::{Link, Message, Output, Overlap, Session, Transport};
 pub use namespaces::{Namespaces, Violation};
 pub use outbox::Outbox;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::core::Core;
 use crate::close::CloseReason;
-use crate::ids::Key;
+use crate::ids::{Key, Sid};
 use crate::proto::http::RequestHead;
 use crate::session::Message;
 
@@ -20,8 +20,14 @@ pub trait App: Sized + 'static {
     /// Whether a handshake is welcome; the text of a refusal is told to the client.
     fn allow(&mut self, core: &Core<Self>, mount: usize, request: &Request) -> Result<(), String>;
     /// A session has opened.
-    fn opened(&mut self, core: &mut Core<Self>, session: Key, mount: usize, request: Request)
-    -> Self::Client;
+    fn opened(
+        &mut self,
+        core: &mut Core<Self>,
+        session: Key,
+        sid: Sid,
+        mount: usize,
+        request: Request,
+    ) -> Self::Client;
     /// A message came.
     fn message(&mut self, core: &mut Core<Self>, session: Key, message: Message<'_>);
     /// A session is over, and its slot is free.

@@ -275,8 +275,9 @@ impl<A: App> Shard<A> {
             .allow(&self.core, mount, &request)
             .map_err(|message| Refusal::Error(reply::HandshakeError::Forbidden(message)))?;
         let (id, now, mounts) = (self.core.id, self.core.now, self.core.mounts.clone());
+        let mut sid = Sid::random(id, 0);
         let session = self.core.sessions.insert_with(|key| {
-            let sid = Sid::random(id, key.slot);
+            sid = Sid::random(id, key.slot);
             Entry {
                 session: Session::open(transport, &sid.to_string(), &mounts[mount].settings, now),
                 client: None,
@@ -293,7 +294,7 @@ impl<A: App> Shard<A> {
             }
         });
         self.core.node.session_opened();
-        let client = self.app.opened(&mut self.core, session, mount, request);
+        let client = self.app.opened(&mut self.core, session, sid, mount, request);
         if let Some(entry) = self.core.sessions.get_mut(session) {
             entry.client = Some(client);
         }
