@@ -67,8 +67,13 @@ impl Socket {
     }
 
     /// The name of its namespace.
-    pub fn namespace(&self) -> &str {
+    pub fn namespace_name(&self) -> &str {
         &self.0.namespace
+    }
+
+    /// Everybody in its namespace, this socket included.
+    pub fn namespace(&self) -> Broadcast {
+        Broadcast::new(self.io().clone(), Which::Named(self.0.namespace.clone()), None)
     }
 
     /// How the client came.
@@ -112,7 +117,7 @@ impl Socket {
 
     pub(super) fn send_frames(&self, kind: Kind, ack: Option<u64>, body: &Body, volatile: bool) {
         self.io()
-            .send(Target::Socket(self.id()), volatile, |out| body.write(out, kind, self.namespace(), ack));
+            .send(Target::Socket(self.id()), volatile, |out| body.write(out, kind, self.namespace_name(), ack));
     }
 
     /// Sends an event, and waits for the answer: its first argument, or all as [`Args`](super::Args).

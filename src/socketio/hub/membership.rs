@@ -100,7 +100,7 @@ impl Hub {
             return;
         }
         if let Err(refused) = decision {
-            refuse(core, session, entry.socket.namespace(), &refused);
+            refuse(core, session, entry.socket.namespace_name(), &refused);
             if let Some(client) = Self::socket_io(core, session) {
                 client.namespaces.remove(namespace);
             }
@@ -116,7 +116,7 @@ impl Hub {
         of.members.push(Member { socket: key, session });
         entry.socket.set_connected(true);
         let json = format!("{{\"sid\":\"{id}\"}}");
-        core.send(session, &packet(Kind::Connect, entry.socket.namespace(), json.as_bytes()));
+        core.send(session, &packet(Kind::Connect, entry.socket.namespace_name(), json.as_bytes()));
         let (handlers, socket) = (of.handlers().clone(), entry.socket.clone());
         self.set_deadline(core, session);
         if let Some(on_connect) = &handlers.on_connect {
@@ -128,7 +128,7 @@ impl Hub {
     pub(super) fn leave(&mut self, core: &mut Core, key: Key, reason: CloseReason) {
         let Some(entry) = self.sockets.get(key) else { return };
         if reason == CloseReason::ServerDisconnect {
-            core.send(entry.session, &packet(Kind::Disconnect, entry.socket.namespace(), b""));
+            core.send(entry.session, &packet(Kind::Disconnect, entry.socket.namespace_name(), b""));
         }
         if let Some(client) = Self::socket_io(core, entry.session) {
             client.namespaces.remove(entry.namespace);
@@ -161,7 +161,7 @@ impl Hub {
             on_disconnect = namespace.handlers().on_disconnect.clone();
             namespace.sockets -= 1;
             if !namespace.fixed && namespace.sockets == 0 {
-                self.by_name.remove(entry.socket.namespace());
+                self.by_name.remove(entry.socket.namespace_name());
                 self.namespaces.remove(entry.namespace);
             }
         }

@@ -48,7 +48,7 @@ impl Hub {
             Op::SendNamed { target, body, volatile } => {
                 for member in self.select(&target) {
                     let Some(entry) = self.sockets.get(member.socket) else { continue };
-                    let frames = Frames::Shared(body.frames(Kind::Event, entry.socket.namespace(), None));
+                    let frames = Frames::Shared(body.frames(Kind::Event, entry.socket.namespace_name(), None));
                     send(core, member, &frames, local, volatile);
                 }
             }
@@ -133,7 +133,7 @@ impl Hub {
             Ok(id) => id,
             Err(waiter) => return waiter.tell(Err(AckError::TooMany)),
         };
-        core.send(member.session, &body.frames(Kind::Event, entry.socket.namespace(), Some(id)));
+        core.send(member.session, &body.frames(Kind::Event, entry.socket.namespace_name(), Some(id)));
         self.set_deadline(core, member.session);
     }
 

@@ -1,0 +1,40 @@
+//! The server that the official protocol test suites run against: `conformance [PORT]`, 3000 by default.
+//!
+//! At `/engine.io/` messages come back. At `/socket.io/`, on the namespaces `/` and `/custom`, `auth` tells the
+//! handshake's auth on connection, `message` comes back as `message-back`, `message-with-ack` in its ack, and
+//! `request-ack` makes the server ask with `ack-me` and report the answer as `ack-result`.
+
+use std::time::Duration;
+
+use tokio_socketio::{Args, Cors, Data, Engine, EngineSocket, Io, Namespace, Socket};
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let port: u16 = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(3000);
+    let echo = Engine::new().on_message(|socket: EngineSocket, data: Data| async move { socket.send(data) });
+    let io = Io::builder()
+        .ping_interval(Duration::from_millis(300))
+        .ping_timeout(Duration::from_millis(200))
+        .max_payload(1_000_000)
+        .connect_timeout(Duration::from_secs(1))
+        .cors(Cors::any())
+        .engine("/engine.io/", echo)
+        .build();
+    define(&io);
+    define(&io.of("/custom"));
+    io.serve(("127.0.0.1", port)).await
+}
+
+fn define(namespace: &Namespace) {
+    namespace.on_connect(|socket: Socket| async move {
+        let auth: serde_json::Value = socket.handshake().auth().unwrap_or_default();
+        socket.emit("auth", auth);
+    });
+    namespace.on("message", |socket: Socket, args: Args| async move { socket.emit("message-back", args) });
+    namespace.on("message-with-ack", |args: Args| async move { args });
+    namespace.on("request-ack", |socket: Socket, args: Args| async move {
+        if let Ok(answer) = socket.emit_with_ack::<Args>("ack-me", args).await {
+            socket.emit("ack-result", answer);
+        }
+    });
+}

@@ -1,0 +1,15 @@
+//! The server that load generators run against: `echo [PORT]`, 3000 by default.
+//!
+//! Event `echo` answers its ack with the same arguments; event `bcast` is emitted again, with its arguments, to
+//! every client of the namespace.
+
+use tokio_socketio::{Args, Io, Socket};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::io::Result<()> {
+    let port: u16 = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(3000);
+    let io = Io::new();
+    io.on("echo", |args: Args| async move { args });
+    io.on("bcast", |socket: Socket, args: Args| async move { socket.namespace().emit("bcast", args) });
+    io.serve(("127.0.0.1", port)).await
+}
