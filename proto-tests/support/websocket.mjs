@@ -81,6 +81,14 @@ export class RawWebSocket {
     }
   }
 
+  /** A WebSocket that the server may also refuse with 400; gives null then. */
+  static async openIfAllowed(port, path) {
+    return RawWebSocket.open(port, path).catch((error) => {
+      if (/ answered 400 /.test(error.message)) return null;
+      throw error;
+    });
+  }
+
   /** The next frame's text. */
   async receive() {
     const { opcode, payload } = await this.next();
@@ -101,13 +109,13 @@ export class RawWebSocket {
 
   /**
    * Waits for the server to close and gives {code, reason, before}: 1005 for a close frame without a code, 1006 for a
-   * connection that just ends, `before` the texts that came first. Fails when the session lives on.
+   * connection that just ends, `before` the texts that came first. Fails when the session lives on for `patience` pings.
    */
-  async closed() {
+  async closed({ patience = PINGS_OF_A_LIVE_SESSION } = {}) {
     this.pings = 0;
     const before = [];
     for (;;) {
-      if (this.pings >= PINGS_OF_A_LIVE_SESSION) assert.fail('the server keeps the session open');
+      if (this.pings >= patience) assert.fail('the server keeps the session open');
       const received = await this.frame().catch((error) => {
         if (/connection closed/.test(error.message)) return null;
         throw error;
