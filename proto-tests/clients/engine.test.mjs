@@ -42,7 +42,7 @@ for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']])
     const socket = await open(t, transports);
     const back = [];
     socket.on('message', (data) => back.push(typeof data === 'string' ? Number(data) : Buffer.from(data).readUInt32BE()));
-    const sent = Array.from({ length: 3000 }, (_, i) => i);
+    const sent = Array.from({ length: 500 }, (_, i) => i);
     for (const i of sent) {
       const bytes = Buffer.alloc(4);
       bytes.writeUInt32BE(i);
@@ -95,7 +95,7 @@ check('maxPayload, polling: many messages that are too much together are sent in
   const socket = await open(t, ['polling']);
   const back = [];
   socket.on('message', (text) => back.push(text.length));
-  for (let i = 0; i < 12; i++) socket.send('€'.repeat(100_000 + i));
-  await until(() => back.length === 12, 'all came back');
-  assert.deepEqual(back, Array.from({ length: 12 }, (_, i) => 100_000 + i));
+  for (let i = 0; i < 5; i++) socket.send('€'.repeat(100_000 + i));
+  await until(() => back.length === 5, 'all came back');
+  assert.deepEqual(back, Array.from({ length: 5 }, (_, i) => 100_000 + i));
 });

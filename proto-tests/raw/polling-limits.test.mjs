@@ -50,7 +50,7 @@ check('a chunked body over the limit: 413 at the limit, not at its end', async (
 
 check('very many packets in one payload', async () => {
   const session = await open();
-  const count = 10_000;
+  const count = 2000;
   await session.send(...Array.from({ length: count }, (_, i) => `4${i}`));
   for (let i = 0; i < count; i++) assert.equal(await session.next(), `4${i}`);
 });

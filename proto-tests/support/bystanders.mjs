@@ -51,9 +51,12 @@ class Bystander {
 }
 
 if (!isMainThread && typeof workerData === 'string') {
-  const bystanders = ['polling', 'websocket'].map((transport) => new Bystander(workerData, transport));
+  const gather = () => ['polling', 'websocket'].map((transport) => new Bystander(workerData, transport));
+  let bystanders = gather();
   parentPort.on('message', () => {
-    Promise.all(bystanders.map((bystander) => bystander.echo()))
-      .then(() => parentPort.postMessage('well'), (error) => parentPort.postMessage(error.message));
+    Promise.all(bystanders.map((bystander) => bystander.echo())).then(() => parentPort.postMessage('well'), (error) => {
+      parentPort.postMessage(error.message);
+      bystanders = gather(); // the next test is judged by itself
+    });
   });
 }
