@@ -1,0 +1,52 @@
+// Runs suites: node run.mjs all | clients | raw | im | python …, one after the other, and says which failed. Crowds run
+// alone, after the others, so that their load disturbs no short heartbeat. The node suites are plain node:test files.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { onReference } from './check.mjs';
+
+const suite = dirname(dirname(fileURLToPath(import.meta.url)));
+const [major, minor] = process.versions.node.split('.').map(Number);
+const canRunInParallel = major > 20 || (major === 20 && minor >= 10);
+
+const suites = {
+  raw: () => nodeTest(files('raw')),
+  clients: () => nodeTest(files('clients', (name) => !name.startsWith('crowd'))) && nodeTest(files('clients', (name) => name.startsWith('crowd'))),
+  im: () => (onReference ? skipped('im', 'the reference server has no IM service') : nodeTest(files('im'))),
+  python: () => python(),
+};
+
+const names = process.argv.slice(2).flatMap((name) => (name === 'all' ? Object.keys(suites) : [name]));
+const failed = names.filter((name) => {
+  if (!(name in suites)) throw new Error(`no suite ${name}; there are ${Object.keys(suites).join(', ')}`);
+  console.log(`== ${name}`);
+  return !suites[name]();
+});
+console.log(failed.length === 0 ? `suites passed: ${names.join(', ')}` : `suites failed: ${failed.join(', ')}`);
+process.exitCode = failed.length === 0 ? 0 : 1;
+
+function files(folder, keep = () => true) {
+  const dir = join(suite, folder);
+  return readdirSync(dir).filter((name) => name.endsWith('.test.mjs') && keep(name)).sort().map((name) => join(dir, name));
+}
+
+function nodeTest(paths) {
+  const flags = ['--test', '--test-reporter=spec', ...(canRunInParallel ? ['--test-concurrency=2'] : [])];
+  return run(process.execPath, [...flags, ...paths]);
+}
+
+function python() {
+  const interpreter = join(suite, '.venv', 'bin', 'python');
+  if (!existsSync(interpreter)) throw new Error('no proto-tests/.venv: run scripts/setup.sh first');
+  return run(interpreter, ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', join(suite, 'python')]);
+}
+
+function run(program, args) {
+  return spawnSync(program, args, { stdio: 'inherit', cwd: suite }).status === 0;
+}
+
+function skipped(name, why) {
+  console.log(`${name} skipped: ${why}`);
+  return true;
+}
