@@ -21,16 +21,17 @@ file under ./data.
   tokio-socketio           runs the node until SIGTERM or Ctrl-C
   tokio-socketio config    prints the effective settings, their meaning and where each was set";
 
-const SOURCES: &str = "Settings come from a TOML file (--config FILE, else ./tokio-socketio.toml if it exists), then \
-the environment, then flags; the later win. Every setting can be given in each:
+const SOURCES: &str = "\
+Settings come from a TOML file (--config FILE, else ./tokio-socketio.toml if it exists), then the environment,
+then flags; the later win. Every setting can be given in each:
 
   in the file            [socketio]
                          ping_interval = \"25s\"
   in the environment     TOKIO_SOCKETIO_SOCKETIO_PING_INTERVAL=25s   (and NODE_ID for node.id)
   as a flag              --set socketio.ping_interval=25s
 
-Durations are written 300ms, 25s, 5m or 1h, sizes 64KiB or 1MB, lists a,b,c. An unknown setting or a value out of \
-range stops the start.";
+Durations are written 300ms, 25s, 5m or 1h, sizes 1024, 64KiB or 1MB, lists a,b,c. An unknown setting or a value
+out of range stops the start.";
 
 #[derive(Parser)]
 #[command(name = "tokio-socketio", version, about = ABOUT, disable_help_subcommand = true)]
@@ -91,11 +92,7 @@ impl SettingFlags {
         let named = [
             ("--listen", "socketio.listen", self.listen),
             ("--http-listen", "node.http_listen", self.http_listen),
-            (
-                "--data",
-                "store.url",
-                self.data.map(|dir| format!("sqlite:{}/tokio-socketio.db", dir.trim_end_matches('/'))),
-            ),
+            ("--data", "store.url", self.data.as_deref().map(database_in)),
             ("--node-id", "node.id", self.node_id),
             ("--log", "log.level", self.log),
             (
@@ -111,12 +108,15 @@ impl SettingFlags {
     }
 }
 
+fn database_in(directory: &str) -> String {
+    format!("sqlite:{}", Path::new(directory).join("tokio-socketio.db").display())
+}
+
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for the length of the start")]
 pub enum Invocation {
     /// Run the node.
-    Run(Config),
+    Run(Box<Config>),
     /// Print this text and leave.
     Print(String),
 }
@@ -185,6 +185,6 @@ pub fn parse_from(
     let effective = Effective::load(file, env, &arguments.settings.flags()?)?;
     Ok(match arguments.command {
         Some(Command::Config { .. }) => Invocation::Print(effective.to_toml()),
-        None => Invocation::Run(effective.config),
+        None => Invocation::Run(Box::new(effective.config)),
     })
 }

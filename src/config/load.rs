@@ -202,6 +202,6 @@ fn refused(setting: &Setting, raw: Raw<'_>) -> String {
         (Shown::Url, toml::Value::String(url)) => {
             print::one_line(&print::mask_url(&url).unwrap_or(url).into())
         }
-        _ => print::MASK.to_owned(),
+        _ => format!("{:?}", print::MASK),
     }
 }

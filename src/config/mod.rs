@@ -13,6 +13,7 @@ mod table;
 mod value;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 pub use load::{ConfigError, Effective, Flag, Source};
@@ -117,7 +118,7 @@ settings! {
     /// Where messages are kept.
     store: StoreSettings {
         /// The database: sqlite:<path of the file>.
-        url: String = text("sqlite:data/tokio-socketio.db"), Test("sqlite:<path of the file>", rules::is_store_url), Url;
+        url: String = text("sqlite:data/tokio-socketio.db"), Test("sqlite:<path of the file>; mysql:// is not in this version yet", rules::is_store_url), Url;
         /// Operations that may wait for the database; more are refused.
         queue: usize = 10_000, Range(1, 1_000_000);
         /// Messages that are committed together at most.
@@ -142,5 +143,12 @@ settings! {
         level: String = text("info"), Test("off, error, warn, info, debug or trace, or a list such as info,tokio_socketio=debug", rules::is_log_filter);
         /// "text" for people, "json" for machines.
         format: LogFormat = LogFormat::Text, Any;
+    }
+}
+
+impl StoreSettings {
+    /// The file of the embedded database.
+    pub fn sqlite_path(&self) -> &Path {
+        Path::new(self.url.strip_prefix(rules::SQLITE).unwrap_or(&self.url))
     }
 }

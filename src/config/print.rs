@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::table::{Setting, Shown};
 use super::{Config, Effective, SECTIONS, SETTINGS, Source};
 
-pub(super) const MASK: &str = "\"********\"";
+pub(super) const MASK: &str = "********";
 /// Longer values are cut in error texts.
 const MAX_SHOWN_CHARS: usize = 200;
 
@@ -89,7 +89,7 @@ fn masked(setting: &Setting, value: &toml::Value) -> Option<String> {
     let text = value.as_str().filter(|text| !text.is_empty())?;
     match setting.shown {
         Shown::Full => None,
-        Shown::Secret => Some(MASK.to_owned()),
+        Shown::Secret => Some(format!("{MASK:?}")),
         Shown::Url => mask_url(text).map(|url| toml::Value::from(url).to_string()),
     }
 }
@@ -99,7 +99,7 @@ fn masked(setting: &Setting, value: &toml::Value) -> Option<String> {
 pub(super) fn mask_url(url: &str) -> Option<String> {
     let start = url.find("://")? + 3;
     let at = start + url[start..].rfind('@')?;
-    let user = url[start..at].split(':').next().unwrap_or_default();
+    let (user, _) = url[start..at].split_once(':')?;
     Some(format!("{}{user}:********{}", &url[..start], &url[at..]))
 }
 
@@ -130,6 +130,7 @@ mod tests {
         }
         assert_eq!(mask_url("sqlite:data/a@b.db"), None);
         assert_eq!(mask_url("mysql://db/im"), None);
+        assert_eq!(mask_url("mysql://im@db/im"), None);
     }
 
     #[test]

@@ -43,8 +43,12 @@ pub(super) fn is_cookie_name(name: &String) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
+/// Before the path of the database. What follows is no authority: `sqlite://data/x.db` would be a file in `/data`.
+pub(super) const SQLITE: &str = "sqlite:";
+
 pub(super) fn is_store_url(url: &String) -> bool {
-    url.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty() && !path.contains('\0'))
+    url.strip_prefix(SQLITE)
+        .is_some_and(|path| !path.is_empty() && !path.starts_with("//") && !path.contains('\0'))
 }
 
 /// A level, or `target=level`, or several of them. Stricter than the filter's own parser, which takes a
@@ -142,7 +146,11 @@ mod tests {
             &["", "socket.io/", "/socket.io", "/a b/", "/a?b/", "/%41/", "/é/"],
         );
         check(is_cookie_name, &["", "io", "__Host-io"], &["a b", "a=b", "a;b", "ä"]);
-        check(is_store_url, &["sqlite:x.db", "sqlite:/var/x y.db"], &["", "sqlite:", "mysql://h/db", "x.db"]);
+        check(
+            is_store_url,
+            &["sqlite:x.db", "sqlite:/var/x y.db"],
+            &["", "sqlite:", "sqlite://data/x.db", "mysql://h/db", "x.db"],
+        );
         check(
             is_log_filter,
             &["info", "off", "warn,tokio_socketio=debug", "tokio_socketio::store=trace"],

@@ -26,7 +26,7 @@ impl<T: Value + PartialOrd> Rule<T> {
     pub(super) fn allowed(&self) -> String {
         match self {
             Self::Any => T::EXPECTED.to_owned(),
-            Self::Range(min, max) => format!("{} from {} to {}", T::EXPECTED, min.to_text(), max.to_text()),
+            Self::Range(min, max) => format!("{}, from {} to {}", T::EXPECTED, min.to_text(), max.to_text()),
             Self::Test(allowed, _) => (*allowed).to_owned(),
         }
     }
@@ -84,9 +84,18 @@ macro_rules! settings {
 
         $(
             #[doc = $section_doc]
-            #[derive(Clone, Debug, PartialEq)]
+            #[derive(Clone, PartialEq)]
             pub struct $Section {
                 $( #[doc = $doc] pub $key: $type, )*
+            }
+
+            /// Masks secrets, so that no log shows one.
+            impl std::fmt::Debug for $Section {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.debug_struct(stringify!($Section))
+                        $( .field(stringify!($key), &settings!(@debug self.$key $(, $shown)?)) )*
+                        .finish()
+                }
             }
         )*
 
@@ -121,6 +130,9 @@ macro_rules! settings {
             }
         }, )*)*];
     };
+    (@debug $value:expr) => { $value };
+    (@debug $value:expr, Secret) => { print::MASK };
+    (@debug $value:expr, Url) => { print::mask_url(&$value).as_ref().unwrap_or(&$value) };
     (@shown) => { table::Shown::Full };
     (@shown $shown:ident) => { table::Shown::$shown };
 }

@@ -107,7 +107,7 @@ const DURATION_UNITS: &[(&str, u64)] = &[("h", 3_600_000), ("m", 60_000), ("s", 
 
 /// Kept to the millisecond.
 impl Value for Duration {
-    const EXPECTED: &'static str = "a duration in ms (500), or with unit ms, s, m or h (25s),";
+    const EXPECTED: &'static str = "a duration such as 300ms, 25s, 5m or 1h";
     fn parse(raw: Raw<'_>) -> Option<Self> {
         raw.integer().or_else(|| raw.with_unit(DURATION_UNITS)).map(Duration::from_millis)
     }
@@ -139,8 +139,7 @@ const SIZE_UNITS: &[(&str, u64)] = &[
 ];
 
 impl Value for ByteSize {
-    const EXPECTED: &'static str =
-        "a size in bytes (1024), or with unit KiB, MiB, GiB, KB, MB or GB (64KiB),";
+    const EXPECTED: &'static str = "a size such as 1024, 64KiB or 1MB";
     fn parse(raw: Raw<'_>) -> Option<Self> {
         let bytes = raw.integer().or_else(|| raw.with_unit(SIZE_UNITS))?;
         bytes.try_into().ok().map(Self)

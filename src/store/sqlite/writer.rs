@@ -240,3 +240,39 @@ fn read_place(transaction: &Transaction<'_>, conversation: Conversation) -> rusq
         .execute(key)?;
     Ok(Place { conversation_id: transaction.last_insert_rowid(), last_seq: 0 })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Target;
+    use crate::store::sqlite::schema;
+
+    #[test]
+    fn forgotten_places_are_read_again() {
+        const GROUPS: u64 = 7;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let mut connection = Connection::open(&path).unwrap();
+        schema::migrate(&mut connection, &path).unwrap();
+        // Fewer places than conversations, so that each is forgotten and found again, also within a batch.
+        for limit in [1, 2, 3, 100] {
+            let mut places = Places::new(limit);
+            for _ in 0..3 {
+                let batch =
+                    (0..5 * GROUPS).map(|n| NewMessage::text(1, Target::Group(1 + n * n % GROUPS), "x"));
+                for result in store(&mut connection, &mut places, batch.collect()).unwrap() {
+                    result.unwrap();
+                }
+                assert!(places.young.len() <= limit && places.old.len() <= limit);
+            }
+        }
+        let gaps: i64 = connection
+            .query_row(
+                "SELECT count(*) FROM (SELECT 1 FROM messages GROUP BY conversation_id HAVING max(seq) <> count(*))",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(gaps, 0);
+    }
+}
