@@ -1,0 +1,154 @@
+//! Every setting of a node, validated once.
+//!
+//! A setting stands in one place: its line in the table below gives its key, type, default, allowed values and
+//! documentation, from which come the [`Config`] struct, parsing, error texts, `--help`, the output of
+//! `tokio-socketio config` and the reference in the documentation. Settings come from a TOML file, then the
+//! environment, then flags; the later win. [`Config::load`] is pure: it reads no file and no environment, and what
+//! it returns is within every limit and free of contradictions. It never shows a secret in an error.
+
+mod load;
+mod print;
+mod rules;
+mod table;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+pub use load::{ConfigError, Effective, Flag, Source};
+pub(crate) use print::{help, markdown};
+pub use value::{AuthMode, ByteSize, LogFormat, Transport};
+
+use table::Rule::{Any, Range, Test};
+use table::settings;
+use value::{kib, loopback, mib, ms, secs, text};
+
+settings! {
+    /// The node itself.
+    node: Node {
+        /// Name of this node, unique in its cluster. `NODE_ID` in the environment sets it too.
+        id: String = text("node-1"), Test("1 to 64 of A-Z a-z 0-9 . _ -", rules::is_node_id);
+        /// Threads that serve connections; 0 means one per core.
+        shards: usize = 0, Range(0, 1024);
+        /// Where the HTTP API, health and metrics listen.
+        http_listen: SocketAddr = loopback(8080), Any;
+        /// How long a stopping node gives its clients and its writes before it exits.
+        drain_timeout: Duration = secs(10), Range(ms(0), secs(3600));
+        /// Allow `auth.mode = "open"`, where anyone can be any user, on an address that others can reach.
+        insecure_open_auth: bool = false, Any;
+    }
+
+    /// The Socket.IO endpoint.
+    socketio: SocketIo {
+        /// Where it listens.
+        listen: SocketAddr = loopback(8081), Any;
+        /// Path of the endpoint.
+        path: String = text("/socket.io/"), Test("a path that begins and ends with /, such as /socket.io/", rules::is_path);
+        /// Time between heartbeat pings to a client.
+        ping_interval: Duration = secs(25), Range(ms(1), secs(86_400));
+        /// How long a client may take to answer a ping before it counts as gone.
+        ping_timeout: Duration = secs(20), Range(ms(1), secs(86_400));
+        /// The largest packet or polling body that a client may send.
+        max_payload: ByteSize = ByteSize(1_000_000), Range(ByteSize(1), mib(1024));
+        /// How long a new session may take to join a namespace.
+        connect_timeout: Duration = secs(45), Range(ms(1), secs(86_400));
+        /// How long an upgrade from polling to WebSocket may take.
+        upgrade_timeout: Duration = secs(10), Range(ms(1), secs(86_400));
+        /// Transports that clients may use.
+        transports: Vec<Transport> = vec![Transport::Polling, Transport::WebSocket],
+            Test("polling, websocket or both, each once", rules::is_transports);
+        /// Offer clients that began with polling the upgrade to WebSocket.
+        allow_upgrades: bool = true, Any;
+        /// Web origins whose pages may connect; "*" for all, an empty list for none but the server's own.
+        cors_origins: Vec<String> = vec![text("*")],
+            Test("each \"*\" or an origin such as https://chat.example", rules::is_origins);
+        /// Let pages of the named origins send cookies.
+        cors_credentials: bool = false, Any;
+        /// Name of the cookie that carries the session id, for load balancers; empty for none.
+        cookie: String = text(""), Test("empty or a cookie name", rules::is_cookie_name);
+        /// Compress polling responses for clients that accept gzip.
+        http_compression: bool = true, Any;
+        /// Polling responses below this are sent as they are.
+        http_compression_threshold: ByteSize = ByteSize(1024), Range(ByteSize(0), mib(1024));
+        /// Negotiate permessage-deflate with WebSocket clients that offer it. Costs memory for each of them.
+        per_message_deflate: bool = false, Any;
+        /// WebSocket messages below this are sent as they are.
+        per_message_deflate_threshold: ByteSize = ByteSize(1024), Range(ByteSize(0), mib(1024));
+    }
+
+    /// What a client or all of them together may use.
+    limits: Limits {
+        /// Connections of this node; 0 for no limit.
+        max_connections: usize = 1_000_000, Range(0, 100_000_000);
+        /// Connections from one IP address; 0 for no limit.
+        max_connections_per_ip: usize = 0, Range(0, 100_000_000);
+        /// New sessions of this node in a second; 0 for no limit.
+        handshakes_per_second: u32 = 0, Range(0, 10_000_000);
+        /// The largest head of an HTTP request.
+        max_head_bytes: ByteSize = ByteSize(16_384), Range(ByteSize(256), mib(1));
+        /// Packets from one connection in a second; 0 for no limit.
+        packets_per_second: u32 = 0, Range(0, 10_000_000);
+        /// Bytes from one connection in a second; 0 for no limit.
+        bytes_per_second: ByteSize = ByteSize(0), Range(ByteSize(0), mib(10_240));
+        /// Rooms that one socket may be in.
+        max_rooms_per_socket: usize = 1000, Range(1, 1_000_000);
+        /// Binary attachments of one packet; 0 for none.
+        max_attachments: usize = 64, Range(0, 10_000);
+        /// Acknowledgements that one socket may owe the server.
+        max_pending_acks: usize = 1000, Range(1, 1_000_000);
+        /// Bytes waiting for a slow reader above which volatile events to it are dropped.
+        outbox_soft: ByteSize = mib(1), Range(kib(1), mib(1024));
+        /// Bytes waiting for a slow reader above which its connection is closed.
+        outbox_hard: ByteSize = mib(16), Range(kib(1), mib(1024));
+        /// How long a client may take to send the head of a request.
+        head_timeout: Duration = secs(10), Range(ms(1), secs(3600));
+        /// How long an HTTP connection is kept between requests.
+        keep_alive_timeout: Duration = secs(75), Range(ms(0), secs(86_400));
+    }
+
+    /// Who may connect, and as whom.
+    auth: Auth {
+        /// "open" believes the user id that a client gives, for development; "jwt" demands a signed token.
+        mode: AuthMode = AuthMode::Open, Any;
+        /// Key of HS256 tokens.
+        jwt_secret: String = text(""), Any, Secret;
+    }
+
+    /// Where messages are kept.
+    store: StoreSettings {
+        /// The database: sqlite:<path of the file>.
+        url: String = text("sqlite:data/tokio-socketio.db"), Test("sqlite:<path of the file>; mysql:// is not in this version yet", rules::is_store_url), Url;
+        /// Operations that may wait for the database; more are refused.
+        queue: usize = 10_000, Range(1, 1_000_000);
+        /// Messages that are committed together at most.
+        max_batch: usize = 512, Range(1, 100_000);
+    }
+
+    /// The instant-messaging service.
+    im: Im {
+        /// The longest message, in characters.
+        max_content_chars: usize = 5000, Range(1, 1_000_000);
+        /// Let a user be connected from several devices; otherwise the newest connection wins.
+        multi_device: bool = true, Any;
+        /// Messages in a page of `sync_messages` when the client names no limit.
+        sync_page: u32 = 100, Range(1, 1000);
+        /// Messages in a page of `sync_messages` at most.
+        sync_page_max: u32 = 500, Range(1, 1000);
+    }
+
+    /// The log, on standard error.
+    log: Log {
+        /// How much: off, error, warn, info, debug or trace, also by module as in "info,tokio_socketio::store=debug".
+        level: String = text("info"), Test("off, error, warn, info, debug or trace, or a list such as info,tokio_socketio=debug", rules::is_log_filter);
+        /// "text" for people, "json" for machines.
+        format: LogFormat = LogFormat::Text, Any;
+    }
+}
+
+impl StoreSettings {
+    /// The file of the embedded database.
+    pub fn sqlite_path(&self) -> &Path {
+        Path::new(self.url.strip_prefix(rules::SQLITE).unwrap_or(&self.url))
+    }
+}

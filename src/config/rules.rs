@@ -1,0 +1,171 @@
+//! The rules that a type and a range cannot say: the form of single values, and what must not stand together.
+
+#![expect(clippy::ptr_arg, reason = "a rule's function takes a reference to the setting's own type")]
+
+use super::{AuthMode, ByteSize, Config, ConfigError, Effective, Transport};
+
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+pub(super) fn is_node_id(id: &String) -> bool {
+    (1..=64).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+pub(super) fn is_path(path: &String) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte);
+    path.starts_with('/') && path.ends_with('/') && path.len() <= 256 && path.bytes().all(plain)
+}
+
+pub(super) fn is_transports(transports: &Vec<Transport>) -> bool {
+    match transports[..] {
+        [_] => true,
+        [first, second] => first != second,
+        _ => false,
+    }
+}
+
+/// An origin as a browser sends it (RFC 6454, section 6.2): scheme and authority, no path.
+pub(super) fn is_origins(origins: &Vec<String>) -> bool {
+    origins.iter().all(|origin| {
+        origin == "*"
+            || origin.split_once("://").is_some_and(|(scheme, authority)| {
+                !scheme.is_empty()
+                    && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+                    && !authority.is_empty()
+                    && authority.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@\\,*\"".contains(&byte))
+            })
+    })
+}
+
+/// RFC 6265, section 4.1.1: a cookie name is a token of RFC 9110.
+pub(super) fn is_cookie_name(name: &String) -> bool {
+    name.len() <= 256
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// Before the path of the database. What follows is no authority: `sqlite://data/x.db` would be a file in `/data`.
+pub(super) const SQLITE: &str = "sqlite:";
+
+pub(super) fn is_store_url(url: &String) -> bool {
+    url.strip_prefix(SQLITE)
+        .is_some_and(|path| !path.is_empty() && !path.starts_with("//") && !path.contains('\0'))
+}
+
+/// A level, or `target=level`, or several of them. Stricter than the filter's own parser, which takes a
+/// misspelled level for a module's name.
+pub(super) fn is_log_filter(filter: &String) -> bool {
+    filter.split(',').all(|directive| match directive.split_once('=') {
+        None => LOG_LEVELS.contains(&directive),
+        Some((target, level)) => {
+            !target.is_empty()
+                && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:-".contains(&byte))
+                && LOG_LEVELS.contains(&level)
+        }
+    })
+}
+
+/// Refuses settings that are fine alone and wrong together.
+pub(super) fn check_together(effective: &Effective) -> Result<(), ConfigError> {
+    let Config { node, socketio, limits, auth, im, .. } = &effective.config;
+    let refuse = |text: String| Err(ConfigError::Together(text));
+    let origin = |section, key| effective.source(section, key);
+
+    if auth.mode == AuthMode::Jwt {
+        return refuse(format!(
+            "{}: auth.mode = \"jwt\" is not in this version yet; the only mode is \"open\"",
+            origin("auth", "mode")
+        ));
+    }
+    for (section, key, address) in
+        [("socketio", "listen", socketio.listen), ("node", "http_listen", node.http_listen)]
+    {
+        if auth.mode == AuthMode::Open
+            && !address.ip().to_canonical().is_loopback()
+            && !node.insecure_open_auth
+        {
+            return refuse(format!(
+                "{}: {section}.{key} = \"{address}\" can be reached from other machines, and with auth.mode = \
+                 \"open\" anyone there can be any user. Listen on 127.0.0.1, or accept that with \
+                 --insecure-open-auth",
+                origin(section, key)
+            ));
+        }
+    }
+    if socketio.listen == node.http_listen && socketio.listen.port() != 0 {
+        return refuse(format!(
+            "{}: socketio.listen and node.http_listen are both \"{}\"; give them different ports",
+            origin("node", "http_listen"),
+            node.http_listen
+        ));
+    }
+    if socketio.cors_credentials && socketio.cors_origins.iter().any(|origin| origin == "*") {
+        return refuse(format!(
+            "{}: socketio.cors_credentials = true needs socketio.cors_origins to name its origins instead of \"*\"",
+            origin("socketio", "cors_credentials")
+        ));
+    }
+    let ByteSize(soft) = limits.outbox_soft;
+    let ByteSize(hard) = limits.outbox_hard;
+    if soft > hard {
+        return refuse(format!(
+            "{}: limits.outbox_soft is {soft} bytes, above limits.outbox_hard, which is {hard} bytes",
+            origin("limits", "outbox_soft")
+        ));
+    }
+    if im.sync_page > im.sync_page_max {
+        return refuse(format!(
+            "{}: im.sync_page is {}, above im.sync_page_max, which is {}",
+            origin("im", "sync_page"),
+            im.sync_page,
+            im.sync_page_max
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(accepts: fn(&String) -> bool, good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert!(accepts(&(*text).to_owned()), "{text:?} should be allowed");
+        }
+        for text in bad {
+            assert!(!accepts(&(*text).to_owned()), "{text:?} should be refused");
+        }
+    }
+
+    #[test]
+    fn forms() {
+        let long = "n".repeat(65);
+        check(is_node_id, &["node-1", "a", "A.b_c-9"], &["", "node 1", "node/1", "nöde", &long]);
+        check(
+            is_path,
+            &["/socket.io/", "/", "/a/b/"],
+            &["", "socket.io/", "/socket.io", "/a b/", "/a?b/", "/%41/", "/é/"],
+        );
+        check(is_cookie_name, &["", "io", "__Host-io"], &["a b", "a=b", "a;b", "ä"]);
+        check(
+            is_store_url,
+            &["sqlite:x.db", "sqlite:/var/x y.db"],
+            &["", "sqlite:", "sqlite://data/x.db", "mysql://h/db", "x.db"],
+        );
+        check(
+            is_log_filter,
+            &["info", "off", "warn,tokio_socketio=debug", "tokio_socketio::store=trace"],
+            &["", "infoo", "INFO", "info,", "=info", "a=loud", "a b=info"],
+        );
+    }
+
+    #[test]
+    fn origins() {
+        let origins = |list: &[&str]| is_origins(&list.iter().map(|text| (*text).to_owned()).collect());
+        assert!(origins(&[]) && origins(&["*"]) && origins(&["https://a.example", "http://[::1]:3000"]));
+        for bad in
+            ["", "a.example", "https://", "https://a.example/", "https://*.example", "null", "https://a b"]
+        {
+            assert!(!origins(&["https://a.example", bad]), "{bad:?}");
+        }
+    }
+}

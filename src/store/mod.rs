@@ -1,0 +1,112 @@
+//! The message store: where an accepted message becomes durable and gets its place in its conversation.
+//!
+//! [`Store`] is the boundary that the layers above know; [`SqliteStore`] is the embedded implementation.
+//! Every implementation promises, and passes the contract suite in `contract.rs` to show it:
+//!
+//! - An append that resolved `Ok` is committed and synced to disk: it survives `kill -9` and power loss.
+//! - `seq` starts at 1 in each conversation and grows by exactly 1, whoever appends concurrently.
+//! - The same sender and `client_message_id` never store twice.
+//!
+//! A store never decides who may write to or read a conversation, and never pushes anything to anyone.
+
+#[cfg(test)]
+mod contract;
+mod message;
+mod sqlite;
+mod timestamp;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+pub use message::{
+    Appended, Conversation, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageType, NewMessage,
+    ParseConversationError, SyncPage, Target, UnknownMessageType,
+};
+pub use sqlite::{SqliteOptions, SqliteStats, SqliteStore};
+pub use timestamp::{ParseTimestampError, Timestamp};
+
+/// What a store operation returns: boxed, so that [`Store`] works as `Arc<dyn Store>`.
+///
+/// The operation is queued when the method is called, not at the first poll. Dropping the future abandons
+/// the answer, not the operation.
+pub type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+
+/// The most messages that one [`Store::sync`] returns, whatever limit it is asked for.
+pub const MAX_SYNC_LIMIT: u32 = 1000;
+
+/// Durable storage of messages, in conversations. The methods may be called from any thread.
+pub trait Store: Send + Sync + 'static {
+    /// Stores a message as the next of its conversation.
+    ///
+    /// Durable when the future resolves `Ok`: committed and synced. Messages appended to one store from one
+    /// thread take their `seq` in the order of the calls. After an error the message is normally not stored,
+    /// but a failing disk or a dying process can leave it stored without an answer: repeat it with the same
+    /// `client_message_id`, which is always safe.
+    fn append(&self, message: NewMessage) -> StoreFuture<Appended>;
+
+    /// The messages of a conversation with `seq > after_seq`, oldest first, at most `limit` and never more
+    /// than [`MAX_SYNC_LIMIT`]. Sees every append that resolved before the call. An unknown conversation
+    /// is an empty one.
+    fn sync(&self, conversation: Conversation, after_seq: u64, limit: u32) -> StoreFuture<SyncPage>;
+
+    /// Finishes what is queued, then releases the storage. Later calls fail with
+    /// [`StoreError::Unavailable`]; closing twice is fine.
+    fn close(&self) -> StoreFuture<()>;
+}
+
+/// Why a store operation failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The storage does not work now: closed, disk full, I/O error. Repeating later may help.
+    #[error("the message store is unavailable: {0}")]
+    Unavailable(String),
+    /// The bounded queue is full. Nothing was stored; repeat after a while.
+    #[error("the message store is overloaded: its queue is full")]
+    Overloaded,
+    /// The message breaks a rule of the store (an id out of range, …). Repeating does not help.
+    #[error("the message cannot be stored: {0}")]
+    Invalid(String),
+    /// The stored data is damaged or not what this program wrote.
+    #[error("the message store is corrupt: {0}")]
+    Corrupt(String),
+    /// Another process (or another store in this one) works on the same data directory.
+    #[error(
+        "the data directory is in use by {holder}: {} is locked. Stop that process, or give this node its own \
+         directory with --data DIR",
+        lock_file.display()
+    )]
+    InUse {
+        /// The file whose lock is held.
+        lock_file: PathBuf,
+        /// Who holds it, as far as the file tells.
+        holder: String,
+    },
+    /// The database was written by a newer version of this program. It was left untouched.
+    #[error(
+        "{} has schema version {found}, and this program knows versions up to {known}: it was written by a newer \
+         tokio-socketio. Start that version, or give this node another directory with --data DIR",
+        path.display()
+    )]
+    Newer {
+        /// The database file.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+        /// The newest schema version that this program knows.
+        known: u32,
+    },
+}
+
+impl StoreError {
+    /// The machine-readable code that clients see.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) | Self::InUse { .. } | Self::Newer { .. } => "store_unavailable",
+            Self::Overloaded => "store_overloaded",
+            Self::Invalid(_) => "invalid_message",
+            Self::Corrupt(_) => "store_corrupt",
+        }
+    }
+}

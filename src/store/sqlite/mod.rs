@@ -1,0 +1,224 @@
+//! The embedded store: one SQLite file in write-ahead-log mode, one thread that writes and a few that read.
+//!
+//! Promises what [`Store`] promises; `synchronous = FULL` syncs the log at every commit. Both queues are bounded:
+//! what does not fit is refused at once. Never used by two processes: the directory is locked.
+
+mod lock;
+mod reader;
+mod rows;
+mod schema;
+mod writer;
+
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::lock::DirectoryLock;
+use self::reader::{Read, Reader};
+use self::rows::store_error;
+use self::writer::{Append, Counters, Writer};
+use super::{Appended, Conversation, NewMessage, Store, StoreError, StoreFuture, SyncPage};
+
+/// How a [`SqliteStore`] works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// Operations that may wait, appends and reads each; more are refused as [`StoreError::Overloaded`].
+    pub queue_limit: usize,
+    /// Messages committed together at most.
+    pub max_batch: usize,
+    /// How long to wait for another program (a backup, a shell) that has locked the database.
+    pub busy_timeout: Duration,
+    /// Threads that read.
+    pub readers: usize,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { queue_limit: 10_000, max_batch: 512, busy_timeout: Duration::from_secs(5), readers: 2 }
+    }
+}
+
+/// What a [`SqliteStore`] has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SqliteStats {
+    /// Messages stored.
+    pub appended: u64,
+    /// Appends answered with a message stored before.
+    pub duplicates: u64,
+    /// Transactions committed that stored a message.
+    pub commits: u64,
+    /// Appends that failed after they were queued.
+    pub failed: u64,
+}
+
+/// Messages in one SQLite database file.
+///
+/// Dropping it without [`Store::close`] is safe: what is queued is still stored, by threads that then end.
+#[derive(Debug)]
+pub struct SqliteStore {
+    /// `None` when closed.
+    queues: RwLock<Option<Queues>>,
+    counters: Arc<Counters>,
+    /// Says "no sender is left" when all threads have ended.
+    threads: watch::Receiver<()>,
+}
+
+#[derive(Debug)]
+struct Queues {
+    appends: mpsc::Sender<Append>,
+    reads: mpsc::Sender<Read>,
+}
+
+impl SqliteStore {
+    /// Opens or creates the database file, and its directory. Blocks for as long as that takes.
+    pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        let directory = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let lock = Arc::new(DirectoryLock::acquire(directory)?);
+        let connect = |flags, settings| connect(path, flags, &options, settings);
+        let mut connection =
+            connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, WRITER_SETTINGS)?;
+        schema::migrate(&mut connection, path).map_err(|error| at(path, error))?;
+
+        let (alive, threads) = watch::channel(());
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let until_end = (Arc::clone(&lock), alive.clone());
+            thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || {
+                    work();
+                    drop(until_end);
+                })
+                .map_err(|error| StoreError::Unavailable(format!("no thread for the store: {error}")))
+        };
+
+        let (appends, queue) = mpsc::channel(options.queue_limit.max(1));
+        let counters = Arc::new(Counters::default());
+        let max_batch = options.max_batch.max(1);
+        let writer = Writer { connection, queue, max_batch, counters: Arc::clone(&counters) };
+        spawn("store-writer", Box::new(move || writer.run()))?;
+
+        let (reads, queue) = mpsc::channel(options.queue_limit.max(1));
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..options.readers.max(1) {
+            let connection = connect(OpenFlags::SQLITE_OPEN_READ_ONLY, READER_SETTINGS)?;
+            let reader = Reader { connection, queue: Arc::clone(&queue) };
+            spawn("store-reader", Box::new(move || reader.run()))?;
+        }
+        Ok(Self { queues: RwLock::new(Some(Queues { appends, reads })), counters, threads })
+    }
+
+    /// What the store has done so far. Counts of one append become visible before its answer.
+    pub fn stats(&self) -> SqliteStats {
+        let Counters { appended, duplicates, commits, failed } = &*self.counters;
+        SqliteStats {
+            appended: appended.load(Relaxed),
+            duplicates: duplicates.load(Relaxed),
+            commits: commits.load(Relaxed),
+            failed: failed.load(Relaxed),
+        }
+    }
+
+    /// Queues what `make` makes of the reply's sender, and waits for the reply.
+    fn ask<J: Send + 'static, T: Send + 'static>(
+        &self,
+        queue: impl FnOnce(&Queues) -> &mpsc::Sender<J>,
+        make: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> J,
+    ) -> StoreFuture<T> {
+        let (reply, answer) = oneshot::channel();
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        let queued = match queues.as_ref().map(|queues| queue(queues).try_send(make(reply))) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(mpsc::error::TrySendError::Full(_))) => Err(StoreError::Overloaded),
+            Some(Err(mpsc::error::TrySendError::Closed(_))) | None => Err(closed()),
+        };
+        Box::pin(async move {
+            queued?;
+            answer.await.unwrap_or_else(|_| Err(closed()))
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    fn append(&self, message: NewMessage) -> StoreFuture<Appended> {
+        if let Err(error) = message.validate() {
+            return Box::pin(async { Err(error) });
+        }
+        self.ask(|queues| &queues.appends, |reply| Append { message, reply })
+    }
+
+    fn sync(&self, conversation: Conversation, after_seq: u64, limit: u32) -> StoreFuture<SyncPage> {
+        self.ask(|queues| &queues.reads, |reply| Read { conversation, after_seq, limit, reply })
+    }
+
+    fn close(&self) -> StoreFuture<()> {
+        // Without a sender the threads finish their queues and end.
+        drop(self.queues.write().unwrap_or_else(PoisonError::into_inner).take());
+        let mut threads = self.threads.clone();
+        Box::pin(async move {
+            while threads.changed().await.is_ok() {}
+            Ok(())
+        })
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("it is closed".to_owned())
+}
+
+/// FULL syncs the log at each commit; fullfsync is for macOS, where a plain sync stops at the disk's cache.
+const WRITER_SETTINGS: &str = "
+    PRAGMA synchronous = FULL;
+    PRAGMA fullfsync = ON;
+    PRAGMA checkpoint_fullfsync = ON;
+    PRAGMA foreign_keys = ON;
+    PRAGMA cache_size = -16384;            -- KiB
+    PRAGMA journal_size_limit = 67108864;  -- bytes of the log that are kept after a burst
+";
+const READER_SETTINGS: &str = "PRAGMA cache_size = -8192;";
+
+fn connect(
+    path: &Path,
+    flags: OpenFlags,
+    options: &SqliteOptions,
+    settings: &str,
+) -> Result<Connection, StoreError> {
+    // Each connection stays on one thread at a time, so SQLite needs no mutex for it.
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(options.busy_timeout)?;
+        connection.execute_batch(settings)?;
+        Ok(connection)
+    };
+    open().map_err(|error| at(path, store_error(error)))
+}
+
+/// Names the file in an error of opening it.
+fn at(path: &Path, error: StoreError) -> StoreError {
+    let path = path.display();
+    match error {
+        StoreError::Corrupt(text) => StoreError::Corrupt(format!("{path}: {text}")),
+        StoreError::Unavailable(text) => StoreError::Unavailable(format!("{path}: {text}")),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> (SqliteStore, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&directory.path().join("store.db"), SqliteOptions::default()).unwrap();
+        (store, directory)
+    }
+
+    crate::store::contract::contract_tests!(open());
+}
