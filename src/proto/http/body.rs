@@ -4,8 +4,8 @@
 //! request behind it stays in the input. A size over the limit is refused when it is announced. Chunk
 //! extensions and trailers are read past, each within a small fixed budget.
 
-use super::HttpError;
 use super::query::hex_digit;
+use super::{Framing, HttpError};
 
 /// The bytes that all chunk extensions of one body may take together, whitespace after a size included.
 const MAX_EXTENSION_BYTES: u16 = 1024;
@@ -13,17 +13,6 @@ const MAX_EXTENSION_BYTES: u16 = 1024;
 const MAX_TRAILER_BYTES: u16 = 4096;
 /// The digits of one chunk size, so that leading zeros come to an end.
 const MAX_SIZE_DIGITS: u8 = 16;
-
-/// How the end of a request's body is told (RFC 9112 section 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// No body.
-    None,
-    /// `Content-Length`, in bytes.
-    Length(u64),
-    /// `Transfer-Encoding: chunked`.
-    Chunked,
-}
 
 /// Decodes one request's body, in any pieces.
 ///

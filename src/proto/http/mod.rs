@@ -6,11 +6,13 @@
 //! routes, knows Engine.IO, or holds more of a peer's bytes than the limit it was given.
 
 mod body;
+mod framing;
 mod head;
 mod query;
 mod response;
 
-pub use body::{Body, Framing};
+pub use body::Body;
+pub use framing::Framing;
 pub use head::{HeadLimits, Method, RequestHead};
 pub use query::parse_query;
 pub use response::{Status, encode_response};
