@@ -4,8 +4,8 @@
 //! request behind it stays in the input. A size over the limit is refused when it is announced. Chunk
 //! extensions and trailers are read past, each within a small fixed budget.
 
-use super::HttpError;
 use super::query::hex_digit;
+use super::{Framing, HttpError};
 
 /// The bytes that all chunk extensions of one body may take together, whitespace after a size included.
 const MAX_EXTENSION_BYTES: u16 = 1024;
@@ -13,17 +13,6 @@ const MAX_EXTENSION_BYTES: u16 = 1024;
 const MAX_TRAILER_BYTES: u16 = 4096;
 /// The digits of one chunk size, so that leading zeros come to an end.
 const MAX_SIZE_DIGITS: u8 = 16;
-
-/// How the end of a request's body is told (RFC 9112 section 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// No body.
-    None,
-    /// `Content-Length`, in bytes.
-    Length(u64),
-    /// `Transfer-Encoding: chunked`.
-    Chunked,
-}
 
 /// Decodes one request's body, in any pieces.
 ///
@@ -151,5 +140,108 @@ impl Body {
             return Err(HttpError::BadRequest("chunk extension too long"));
         }
         Ok(State::Extension)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The body, what was consumed, whether it is done; the same for all at once and for each byte alone.
+    fn decode(framing: Framing, limit: usize, input: &[u8]) -> Result<(String, usize, bool), HttpError> {
+        let in_pieces = |size: usize| {
+            let mut body = Body::new(framing, limit)?;
+            let (mut out, mut at) = (Vec::new(), 0);
+            loop {
+                let piece = &input[at..input.len().min(at + size)];
+                let (consumed, done) = body.decode(piece, &mut out)?;
+                assert!(done || consumed == piece.len());
+                at += consumed;
+                if done || piece.is_empty() {
+                    return Ok((String::from_utf8_lossy(&out).into_owned(), at, done));
+                }
+            }
+        };
+        let whole = in_pieces(input.len().max(1));
+        assert_eq!(in_pieces(1), whole);
+        whole
+    }
+
+    fn chunked(input: &str) -> Result<(String, usize, bool), HttpError> {
+        decode(Framing::Chunked, 1000, input.as_bytes())
+    }
+
+    #[test]
+    fn counted() {
+        assert_eq!(decode(Framing::None, 0, b"GET"), Ok((String::new(), 0, true)));
+        assert_eq!(decode(Framing::Length(0), 0, b"GET"), Ok((String::new(), 0, true)));
+        assert_eq!(decode(Framing::Length(3), 3, b"abcGET"), Ok(("abc".into(), 3, true)));
+        assert_eq!(decode(Framing::Length(3), 3, b"ab"), Ok(("ab".into(), 2, false)));
+        assert_eq!(decode(Framing::Length(4), 3, b""), Err(HttpError::BodyTooLarge));
+        assert_eq!(decode(Framing::Length(u64::MAX), 1000, b""), Err(HttpError::BodyTooLarge));
+    }
+
+    #[test]
+    fn chunks() {
+        let input = "4\r\nWiki\r\n0A;name=\"value\"\r\n0123456789\r\n000 \r\nX-Trailer: y\r\nZ: \r\n\r\n";
+        let expected = Ok(("Wiki0123456789".to_owned(), input.len(), true));
+        assert_eq!(chunked(&format!("{input}GET / HTTP/1.1")), expected);
+        assert_eq!(chunked("0\r\n\r\n\r\n"), Ok((String::new(), 5, true)));
+        assert_eq!(chunked("3\r\nabc\r\n"), Ok(("abc".to_owned(), 8, false)));
+    }
+
+    #[test]
+    fn refusals() {
+        for input in [
+            "\r\n",
+            "x\r\n",
+            ";\r\n",
+            " 1\r\n",
+            "-1\r\n",
+            "0x1\r\n",
+            "1\n",
+            "1\rx",
+            "1;a\n",
+            "1;a\rb",
+            "1;\0\r\n",
+            "1\r\nab",
+            "1\r\na\n",
+            "1\r\na\rb",
+            "0\r\n\n",
+            "0\r\n\rx",
+            "0\r\na\n",
+            "0\r\na\rb",
+            "0\r\n\0",
+        ] {
+            assert!(
+                matches!(chunked(input), Err(HttpError::BadRequest(_))),
+                "{input:?}: {:?}",
+                chunked(input)
+            );
+        }
+    }
+
+    #[test]
+    fn a_size_over_the_limit_is_refused_when_it_is_announced() {
+        assert_eq!(chunked("3e9"), Err(HttpError::BodyTooLarge));
+        assert_eq!(chunked("3e8\r\n"), Ok((String::new(), 5, false)));
+        assert_eq!(chunked("ffffffffffffffff"), Err(HttpError::BodyTooLarge));
+        assert_eq!(decode(Framing::Chunked, 5, b"3\r\nabc\r\n3"), Err(HttpError::BodyTooLarge));
+        assert_eq!(decode(Framing::Chunked, usize::MAX, b"ffffffffffffffff"), Ok((String::new(), 16, false)));
+        assert_eq!(
+            decode(Framing::Chunked, usize::MAX, b"1\r\na\r\nffffffffffffffff"),
+            Err(HttpError::BodyTooLarge)
+        );
+    }
+
+    #[test]
+    fn what_is_read_past_is_bounded() {
+        assert!(matches!(chunked(&format!("{}1", "0".repeat(16))), Err(HttpError::BadRequest(_))));
+        let extension = format!("1;{}\r\na\r\n", "x".repeat(99));
+        assert!(chunked(&extension.repeat(10)).is_ok());
+        assert!(matches!(chunked(&extension.repeat(11)), Err(HttpError::BadRequest(_))));
+        let trailer = format!("a: {}\r\n", "x".repeat(97));
+        assert!(chunked(&format!("0\r\n{}", trailer.repeat(40))).is_ok());
+        assert_eq!(chunked(&format!("0\r\n{}", trailer.repeat(41))), Err(HttpError::HeadTooLarge));
     }
 }

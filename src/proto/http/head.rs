@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::response::is_token_byte;
-use super::{Framing, HttpError, parse_query};
+use super::{Framing, HttpError, query};
 
 /// More fields than this are refused whatever [`HeadLimits::max_headers`] says.
 const MAX_HEADERS: usize = 256;
@@ -111,7 +111,7 @@ impl RequestHead {
         let target = Span::of(raw, target.as_bytes());
         let (path, query) = split_target(&raw[target.range()], target.start);
         Ok(RequestHead {
-            framing: check_fields(request.headers, http_11)?,
+            framing: Framing::of(request.headers, http_11)?,
             method: method_of(method),
             fields: request
                 .headers
@@ -158,8 +158,8 @@ impl RequestHead {
     }
 
     /// The first value of this query parameter, decoded.
-    pub fn query_get(&self, name: &str) -> Option<Cow<'_, str>> {
-        parse_query(self.query()).find(|(key, _)| key == name).map(|(_, value)| value)
+    pub fn query_get<'a>(&'a self, name: &str) -> Option<Cow<'a, str>> {
+        query::find(self.query(), name)
     }
 
     /// The first value of this header, if it is UTF-8. Names are compared without case.
@@ -277,11 +277,12 @@ fn refusal(error: httparse::Error, raw: &[u8]) -> HttpError {
     }
 }
 
-/// Whether the request line ends in a well-formed `HTTP-version` (RFC 9112 section 2.3).
+/// Whether the request line is one, but for its version (RFC 9112 section 2.3).
 fn names_a_version(raw: &[u8]) -> bool {
-    let line = raw.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
+    let mut parts = raw.split(|&byte| byte == b'\r').next().unwrap_or_default().split(|&byte| byte == b' ');
+    let version = parts.nth(2).unwrap_or_default();
+    parts.next().is_none()
+        && matches!(version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
 }
 
 fn method_of(method: &str) -> Method {
@@ -316,48 +317,203 @@ fn split_target(target: &[u8], base: u16) -> (Span, Span) {
     (span(path, question.unwrap_or(end)), span(question.map_or(end, |at| at + 1), end))
 }
 
-/// Checks the fields on which the limits of messages hang, and says how the body ends (RFC 9112 sections
-/// 3.2 and 6.3).
-fn check_fields(headers: &[httparse::Header<'_>], http_11: bool) -> Result<Framing, HttpError> {
-    let (mut hosts, mut codings, mut chunked, mut length) = (0, 0, false, None);
-    for header in headers {
-        if header.name.eq_ignore_ascii_case("host") {
-            hosts += 1;
-        } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-            codings += 1;
-            chunked = header.value.eq_ignore_ascii_case(b"chunked");
-        } else if header.name.eq_ignore_ascii_case("content-length") {
-            let value = parse_length(header.value).ok_or(HttpError::BadRequest("Content-Length"))?;
-            if length.is_some_and(|other| other != value) {
-                return Err(HttpError::BadRequest("two lengths"));
-            }
-            length = Some(value);
-        }
-    }
-    if hosts > 1 || (http_11 && hosts == 0) {
-        return Err(HttpError::BadRequest("Host"));
-    }
-    match (codings, length) {
-        (0, None) => Ok(Framing::None),
-        (0, Some(length)) => Ok(Framing::Length(length)),
-        (_, Some(_)) => Err(HttpError::BadRequest("length and transfer-coding")),
-        // A 1.0 client can't have meant it (RFC 9112 section 6.1).
-        (_, None) if !http_11 => Err(HttpError::BadRequest("transfer-coding in HTTP/1.0")),
-        (1, None) if chunked => Ok(Framing::Chunked),
-        (_, None) => Err(HttpError::NotImplemented("transfer-coding")),
-    }
-}
-
-fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0_u64, |length, byte| match byte {
-        b'0'..=b'9' => length.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
-        _ => None,
-    })
-}
-
 fn list_has(list: &[u8], token: &str) -> bool {
     list.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(input: &str) -> Result<Option<(RequestHead, usize)>, HttpError> {
+        RequestHead::decode(input.as_bytes(), &HeadLimits::default())
+    }
+
+    fn head(input: &str) -> RequestHead {
+        match decode(input) {
+            Ok(Some((head, consumed))) if consumed == input.len() => head,
+            other => panic!("{input:?}: {other:?}"),
+        }
+    }
+
+    fn refused(input: &str) -> u16 {
+        match decode(input) {
+            Err(error) => error.status().0,
+            other => panic!("{input:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_polling_request() {
+        let head = head(
+            "GET /socket.io/?EIO=4&transport=polling&t=a%20b HTTP/1.1\r\nHost: example.com\r\n\
+             X-Forwarded-For:  10.0.0.1 \r\nAccept: a\r\naccept: b\r\nX-Empty:\r\n\r\n",
+        );
+        assert_eq!((head.method(), head.method_str()), (Method::Get, "GET"));
+        assert_eq!(head.target(), "/socket.io/?EIO=4&transport=polling&t=a%20b");
+        assert_eq!((head.path(), head.query()), ("/socket.io/", "EIO=4&transport=polling&t=a%20b"));
+        assert_eq!(head.query_get("EIO").as_deref(), Some("4"));
+        assert_eq!(head.query_get("t").as_deref(), Some("a b"));
+        assert_eq!(head.query_get("sid"), None);
+        assert_eq!(head.header("x-forwarded-for"), Some("10.0.0.1"));
+        assert_eq!(head.header("ACCEPT"), Some("a"));
+        assert_eq!(head.header("x-empty"), Some(""));
+        assert_eq!(head.header("cookie"), None);
+        assert_eq!(
+            head.headers().map(|(name, _)| name).collect::<Vec<_>>(),
+            ["Host", "X-Forwarded-For", "Accept", "accept", "X-Empty"]
+        );
+        assert_eq!(head.header_values("accept").collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(head.framing(), Framing::None);
+        assert!(head.keep_alive() && head.is_http_11() && !head.expects_continue());
+    }
+
+    #[test]
+    fn targets() {
+        for (target, path, query) in [
+            ("/", "/", ""),
+            ("/a?", "/a", ""),
+            ("/a?b?c=/", "/a", "b?c=/"),
+            ("/a?u=http://b/c", "/a", "u=http://b/c"),
+            ("/a#b?c", "/a", ""),
+            ("/a?b#c", "/a", "b"),
+            ("*", "*", ""),
+            ("http://example.com", "/", ""),
+            ("http://example.com?a=b", "/", "a=b"),
+            ("http://example.com:80/x/y?a=b", "/x/y", "a=b"),
+            ("//example.com/x", "//example.com/x", ""),
+        ] {
+            let head = head(&format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            assert_eq!((head.target(), head.path(), head.query()), (target, path, query));
+        }
+    }
+
+    #[test]
+    fn methods() {
+        for (text, method) in [
+            ("GET", Method::Get),
+            ("HEAD", Method::Head),
+            ("POST", Method::Post),
+            ("PUT", Method::Put),
+            ("DELETE", Method::Delete),
+            ("OPTIONS", Method::Options),
+            ("PATCH", Method::Patch),
+            ("CONNECT", Method::Connect),
+            ("TRACE", Method::Trace),
+            ("get", Method::Other),
+            ("PROPFIND", Method::Other),
+        ] {
+            let head = head(&format!("{text} / HTTP/1.1\r\nHost: a\r\n\r\n"));
+            assert_eq!((head.method(), head.method_str()), (method, text));
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_only_bytes() {
+        let input = b"GET / HTTP/1.1\r\nHost: a\r\nX: \xff\r\n\r\n";
+        let (head, _) = RequestHead::decode(input, &HeadLimits::default()).unwrap().unwrap();
+        assert_eq!((head.header("x"), head.header_bytes("x")), (None, Some(&b"\xff"[..])));
+    }
+
+    #[test]
+    fn keep_alive_by_version_and_connection() {
+        for (version, connection, expected) in [
+            ("1.1", "Upgrade", true),
+            ("1.1", "foo, Close", false),
+            ("1.1", "keep-alive\r\nConnection: close", false),
+            ("1.0", "foo", false),
+            ("1.0", "Keep-Alive", true),
+            ("1.0", "keep-alive, close", false),
+        ] {
+            let head = head(&format!("GET / HTTP/{version}\r\nHost: a\r\nConnection: {connection}\r\n\r\n"));
+            assert_eq!(head.keep_alive(), expected, "{version} {connection}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_lists() {
+        let head =
+            head("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive,\t Upgrade\r\nConnection: x\r\n\r\n");
+        assert!(head.has_token("Connection", "upgrade") && head.has_token("connection", "X"));
+        assert!(!head.has_token("connection", "up") && !head.has_token("host", "upgrade"));
+    }
+
+    #[test]
+    fn continue_is_expected_with_a_body_only() {
+        let request = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n";
+        assert!(head(&format!("{request}Content-Length: 1\r\n\r\n")).expects_continue());
+        assert!(!head(&format!("{request}\r\n")).expects_continue());
+    }
+
+    #[test]
+    fn refusals() {
+        for (input, status) in [
+            ("GET / HTTP/1.1\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\nHost: a\n\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\rX: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\n: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: a\0\r\n\r\n", 400),
+            ("GET /\r\n\r\n", 400),
+            ("GET\r\n\r\n", 400),
+            ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET / \r\n\r\n", 400),
+            ("GET / a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET / http/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400),
+            ("G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505),
+            ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+            ("GET / HTTP/11.1\r\nHost: a\r\n\r\n", 400),
+            // Not HTTP: refused by the first byte.
+            ("\u{16}", 400),
+            ("\r\n\u{16}", 400),
+            (" ", 400),
+        ] {
+            assert_eq!(refused(input), status, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_few_empty_lines_may_come_first() {
+        let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(head(&format!("\r\n\r\n{request}")).path(), "/");
+        assert_eq!(refused(&"\r\n".repeat(MAX_LEADING_EMPTY_LINES + 1)), 400);
+    }
+
+    #[test]
+    fn limits() {
+        let limits = HeadLimits { max_bytes: 40, max_headers: 2 };
+        let fits = "GET / HTTP/1.1\r\nHost: a\r\nX: 1234567\r\n\r\n";
+        assert_eq!(fits.len(), 39);
+        let decode =
+            |input: &str| RequestHead::decode(input.as_bytes(), &limits).map(|head| head.map(|head| head.1));
+        assert_eq!(decode(fits), Ok(Some(39)));
+        assert_eq!(decode(&fits.replace("X: ", "X:  ")), Ok(Some(40)));
+        assert_eq!(decode(&fits.replace("X: ", "X:   ")), Err(HttpError::HeadTooLarge));
+        assert_eq!(decode(&format!("{fits}{}", "x".repeat(100))), Ok(Some(39)));
+        assert_eq!(decode("GET / HTTP/1.1\r\nHost: a\r\nX:\r\nX:\r\n\r\n"), Err(HttpError::HeadTooLarge));
+        let huge = HeadLimits { max_bytes: usize::MAX, max_headers: usize::MAX };
+        let input = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(70_000));
+        assert!(matches!(RequestHead::decode(input.as_bytes(), &huge), Err(HttpError::HeadTooLarge)));
+    }
+
+    #[test]
+    fn a_head_that_is_not_whole_needs_more() {
+        let request = "\r\nGET /a?b HTTP/1.1\r\nHost: a\r\n\r\n";
+        for end in 0..request.len() {
+            assert!(matches!(decode(&request[..end]), Ok(None)), "{end}");
+        }
+        assert!(
+            matches!(decode(&format!("{request}GET")), Ok(Some((_, consumed))) if consumed == request.len())
+        );
+    }
 }

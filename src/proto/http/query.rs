@@ -5,10 +5,16 @@ use std::borrow::Cow;
 
 /// The names and values of a query string (without its `?`), decoded, in order, repeated ones included.
 pub fn parse_query(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(name), decode(value))
-    })
+    pairs(query).map(|(name, value)| (decode(name), decode(value)))
+}
+
+/// The first value of `name`, decoded.
+pub(super) fn find<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    pairs(query).find(|(key, _)| decode(key) == name).map(|(_, value)| decode(value))
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 fn decode(text: &str) -> Cow<'_, str> {

@@ -37,3 +37,57 @@ pub(super) fn decode_close(payload: Cow<'_, [u8]>) -> Result<Event<'_>, Fault> {
     };
     Ok(Event::Close(Some((code, reason.map_err(|_| Fault::NOT_UTF8)?))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(payload: &[u8]) -> Result<Event<'_>, u16> {
+        decode_close(Cow::Borrowed(payload)).map_err(|fault| fault.code)
+    }
+
+    #[test]
+    fn payloads() {
+        assert_eq!(decode(b""), Ok(Event::Close(None)));
+        assert_eq!(decode(b"\x03\xe8"), Ok(Event::Close(Some((1000, "".into())))));
+        assert_eq!(decode("\u{3}\u{f}谢".as_bytes()), Err(1002));
+        assert_eq!(decode("\u{f}\u{7f}谢".as_bytes()), Ok(Event::Close(Some((3967, "谢".into())))));
+        assert_eq!(decode(b"\x03"), Err(1002));
+        assert_eq!(decode(b"\x03\xe8\xff"), Err(1007));
+    }
+
+    #[test]
+    fn codes() {
+        for (code, valid) in [
+            (0, false),
+            (999, false),
+            (1000, true),
+            (1003, true),
+            (1004, false),
+            (1005, false),
+            (1006, false),
+            (1007, true),
+            (1014, true),
+            (1015, false),
+            (2999, false),
+            (3000, true),
+            (4999, true),
+            (5000, false),
+            (u16::MAX, false),
+        ] {
+            assert_eq!(is_valid_close_code(code), valid, "{code}");
+            assert_eq!(decode(&code.to_be_bytes()).is_ok(), valid, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let mut out = Vec::new();
+        encode_close(&mut out, 1009, &"é".repeat(100));
+        assert_eq!(&out[..4], [0x88, 124, 0x03, 0xf1]);
+        assert_eq!(std::str::from_utf8(&out[4..]), Ok(&*"é".repeat(61)));
+        out.clear();
+        encode_close(&mut out, 1000, "");
+        assert_eq!(out, [0x88, 2, 0x03, 0xe8]);
+    }
+}

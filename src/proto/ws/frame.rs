@@ -151,3 +151,87 @@ pub(super) fn encode_header(
     };
     (header, length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_examples_of_the_rfc() {
+        // RFC 6455 section 5.7.
+        let header = |bytes: &[u8]| FrameHeader::decode(bytes).unwrap().unwrap();
+        let expected = FrameHeader { fin: true, rsv1: false, opcode: Opcode::Text, mask: None, len: 5 };
+        assert_eq!(header(b"\x81\x05Hello"), (expected, 2));
+        let masked = FrameHeader { mask: Some([0x37, 0xfa, 0x21, 0x3d]), ..expected };
+        assert_eq!(header(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"), (masked, 6));
+        assert_eq!(header(b"\x01\x03Hel"), (FrameHeader { fin: false, len: 3, ..expected }, 2));
+        let binary = FrameHeader { opcode: Opcode::Binary, ..expected };
+        assert_eq!(header(b"\x82\x7e\x01\x00"), (FrameHeader { len: 256, ..binary }, 4));
+        assert_eq!(header(b"\x82\x7f\0\0\0\0\0\x01\0\0"), (FrameHeader { len: 65_536, ..binary }, 10));
+    }
+
+    #[test]
+    fn faults() {
+        for bytes in [
+            &b"\xA1"[..],
+            b"\x91",
+            b"\x83",
+            b"\x87",
+            b"\x8B",
+            b"\x8F",
+            // Control frames: fragmented, too long, compressed.
+            b"\x09",
+            b"\x89\x7e",
+            b"\x89\xff",
+            b"\xC9",
+            b"\xC0",
+            // Lengths: not minimal, top bit.
+            b"\x81\x7e\x00\x7d",
+            b"\x81\xfe\x00\x00",
+            b"\x81\x7f\0\0\0\0\0\0\xff\xff",
+            b"\x81\x7f\x80\0\0\0\0\0\0\0",
+        ] {
+            match FrameHeader::decode(bytes) {
+                Err(fault) => assert_eq!(fault.code, 1002, "{bytes:x?}"),
+                other => panic!("{bytes:x?}: {other:?}"),
+            }
+            assert_eq!(
+                FrameHeader::decode(&bytes[..bytes.len() - 1]),
+                Ok(None),
+                "{bytes:x?} is at fault before its end"
+            );
+        }
+    }
+
+    fn header() -> impl Strategy<Value = FrameHeader> {
+        let data = prop_oneof![Just(Opcode::Continuation), Just(Opcode::Text), Just(Opcode::Binary)];
+        let control = prop_oneof![Just(Opcode::Close), Just(Opcode::Ping), Just(Opcode::Pong)];
+        let len = prop_oneof![0..200_u64, 60_000..70_000_u64, 0..1_u64 << 63];
+        let data = (data, any::<bool>(), any::<bool>(), len);
+        let control = (control, Just(true), Just(false), 0..=125_u64);
+        (prop_oneof![data.boxed(), control.boxed()], any::<Option<[u8; 4]>>()).prop_map(
+            |((opcode, fin, rsv1, len), mask)| FrameHeader {
+                fin,
+                rsv1: rsv1 && opcode != Opcode::Continuation,
+                opcode,
+                mask,
+                len,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(header in header(), payload in proptest::collection::vec(any::<u8>(), 0..4)) {
+            let mut bytes = Vec::new();
+            header.encode(&mut bytes);
+            let length = bytes.len();
+            bytes.extend(payload);
+            prop_assert_eq!(FrameHeader::decode(&bytes), Ok(Some((header, length))));
+            for end in 0..length {
+                prop_assert_eq!(FrameHeader::decode(&bytes[..end]), Ok(None));
+            }
+        }
+    }
+}

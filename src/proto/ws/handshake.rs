@@ -116,18 +116,12 @@ mod tests {
             ("Host: a", "Host: a\r\nContent-Length: 3", HandshakeError::NotAnUpgrade),
             ("Version: 13", "Version: 8", HandshakeError::BadVersion),
             ("Sec-WebSocket-Version: 13\r\n", "", HandshakeError::BadVersion),
-            ("bm9uY2U==", "bm9uY2U=", HandshakeError::BadKey),
+            ("jZQ==", "jZQ=", HandshakeError::BadKey),
             ("dGhl", "dG,l", HandshakeError::BadKey),
             ("Host: a", "Host: a\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", HandshakeError::BadKey),
         ] {
-            // The key's tail is spelled once more here so that the table can cut it.
-            let request = REQUEST.replace("bm9uY2U==", "bm9uY2U==").replacen(find, replace, 1);
-            let outcome = check(&request);
-            if request == REQUEST {
-                assert_eq!(find, "bm9uY2U==", "{find:?} is not in the request");
-            } else {
-                assert_eq!(outcome, Err(expected), "{find:?} -> {replace:?}");
-            }
+            assert!(REQUEST.contains(find), "{find:?}");
+            assert_eq!(check(&REQUEST.replacen(find, replace, 1)), Err(expected), "{find:?} -> {replace:?}");
         }
     }
 

@@ -8,14 +8,16 @@
 mod close;
 mod decoder;
 mod encode;
+mod event;
 mod frame;
 mod handshake;
 mod mask;
 mod utf8;
 
 pub use close::{encode_close, is_valid_close_code};
-pub use decoder::{Decoder, Event, Limits, Role};
+pub use decoder::Decoder;
 pub use encode::{encode_header, server_header, server_header_len};
+pub use event::{Event, Limits, Role};
 pub use frame::{FrameHeader, MAX_CONTROL_BYTES, Opcode};
 pub use handshake::{HandshakeError, accept_key, check_upgrade};
 pub use mask::unmask;
