@@ -16,6 +16,7 @@ mod work;
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
+    process::ExitCode,
     time::Duration,
 };
 
@@ -129,6 +130,9 @@ enum Command {
         /// Broadcasts on their way at a time.
         #[arg(long, default_value_t = 4)]
         outstanding: usize,
+        /// Count broadcasts that arrive out of order instead of failing on them.
+        #[arg(long)]
+        any_order: bool,
         /// Broadcasts per second, instead of as fast as goes.
         #[arg(long)]
         rate: Option<f64>,
@@ -151,8 +155,18 @@ enum Command {
     Table { files: Vec<PathBuf> },
 }
 
-fn main() -> Result<()> {
-    let report = match Cli::parse().command {
+fn main() -> ExitCode {
+    match execute(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sio-load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<()> {
+    let report = match command {
         Command::Floor { listen, engine, threads } => {
             let cores = || std::thread::available_parallelism().map_or(1, usize::from);
             return floor::serve(engine, listen, threads.unwrap_or_else(cores));
@@ -177,10 +191,12 @@ fn main() -> Result<()> {
         Command::Flood { common, clients, events, size } => {
             run(common, clients, true, |setup| work::flood::run(setup, clients, events, size))?
         }
-        Command::Broadcast { common, clients, outstanding, rate, size, secs } => {
+        Command::Broadcast { common, clients, outstanding, any_order, rate, size, secs } => {
             let time = seconds(secs)?;
             let pace = rate.map_or(Pace::Outstanding(outstanding), Pace::Rate);
-            run(common, clients, true, |setup| work::broadcast::run(setup, clients, size, pace, time))?
+            run(common, clients, true, |setup| {
+                work::broadcast::run(setup, clients, size, pace, any_order, time)
+            })?
         }
     };
     if report.cpu.generator_limited {

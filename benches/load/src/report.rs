@@ -38,6 +38,9 @@ pub struct Report {
     /// Resident memory of the server's process tree at the end of the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_rss_kib: Option<u64>,
+    /// `broadcast --any-order` only: deliveries that were not the next one for their client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_order: Option<u64>,
     /// `idle` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Idle>,
