@@ -11,7 +11,7 @@
 #   --servers  of: ours floor floor-epoll node socketioxide (default: ours floor node)
 #   --works    of: echo echo-polling flood broadcast broadcast-paced connect connect-polling connect-upgrade
 #              idle idle-polling (default: all)
-#   OURS="command"  what to start as ours, told its port by PORT
+#   OURS="command"  what to start as ours; told its port by PORT and by a last argument
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -69,7 +69,7 @@ port_of() { case $1 in ours) echo 13181 ;; floor) echo 13182 ;; floor-epoll) ech
 command_of() {
   local port; port=$(port_of "$1")
   case $1 in
-    ours) echo "PORT=$port $(on_server)$OURS" ;;
+    ours) echo "PORT=$port $(on_server)$OURS $port" ;;
     floor) echo "$(on_server)$LOAD floor --listen 127.0.0.1:$port --engine tokio" ;;
     floor-epoll) echo "$(on_server)$LOAD floor --listen 127.0.0.1:$port --engine epoll" ;;
     node) echo "PORT=$port $(on_server)node benches/peers/node/server.js" ;;
