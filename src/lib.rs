@@ -1,3 +1,14 @@
 //! A Socket.IO server, hand-written over raw tokio TCP.
 
+pub mod close;
+pub mod ids;
 pub mod proto;
+pub mod session;
+pub mod shard;
+pub mod socketio;
+
+pub use close::CloseReason;
+pub use ids::{Sid, SocketId};
+pub use session::{Settings, Transport};
+pub use shard::{Cors, HttpOptions, Limits, Request};
+pub use socketio::*;

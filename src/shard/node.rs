@@ -1,0 +1,142 @@
+//! What all shards of a node share: counts that a limit is set on. Touched when connections come and go,
+//! never per message.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::options::Limits;
+use crate::session::Time;
+
+/// Counts over all shards.
+#[derive(Debug, Default)]
+pub struct Node {
+    connections: AtomicUsize,
+    sessions: AtomicUsize,
+    per_ip: Mutex<HashMap<IpAddr, usize>>,
+    /// The current second in the upper half, the handshakes in it in the lower.
+    handshakes: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// Why a connection is not welcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// The node has as many connections as it may have.
+    #[error("too many connections")]
+    Node,
+    /// The address has as many connections as it may have.
+    #[error("too many connections from this address")]
+    Address,
+}
+
+impl Node {
+    /// A connection came. Also where it is refused, [`Node::disconnected`] must follow.
+    pub(super) fn connected(&self, ip: Option<IpAddr>, limits: &Limits) -> Result<(), Full> {
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        let mut full = None;
+        if limits.max_connections > 0 && before >= limits.max_connections {
+            full = Some(Full::Node);
+        }
+        if let Some(ip) = ip {
+            let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = per_ip.entry(ip).or_default();
+            *count += 1;
+            if *count > limits.max_connections_per_ip {
+                full = Some(Full::Address);
+            }
+        }
+        match full {
+            Some(full) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                Err(full)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A connection is gone. `ip` only where connections are counted by address.
+    pub(super) fn disconnected(&self, ip: Option<IpAddr>) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(ip) = ip {
+            let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = per_ip.get_mut(&ip) {
+                *count -= 1;
+                if *count == 0 {
+                    per_ip.remove(&ip);
+                }
+            }
+        }
+    }
+
+    /// Whether one more handshake fits into this second.
+    pub(super) fn takes_handshake(&self, now: Time, limits: &Limits) -> bool {
+        if limits.handshakes_per_second == 0 {
+            return true;
+        }
+        let second = now.0 / 1000;
+        let count = |packed: u64| if packed >> 32 == second { packed & 0xffff_ffff } else { 0 };
+        let updated = self.handshakes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |packed| {
+            let count = count(packed);
+            (count < u64::from(limits.handshakes_per_second)).then(|| second << 32 | (count + 1))
+        });
+        if updated.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        updated.is_ok()
+    }
+
+    pub(super) fn session_opened(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn session_closed(&self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// TCP connections now.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Engine.IO sessions now.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Connections and handshakes refused for a limit, since the start.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_share() {
+        let limits = Limits { max_connections: 3, max_connections_per_ip: 1, ..Limits::default() };
+        let node = Node::default();
+        let ip = |last| Some(IpAddr::from([127, 0, 0, last]));
+        assert_eq!(node.connected(ip(1), &limits), Ok(()));
+        assert_eq!(node.connected(ip(1), &limits), Err(Full::Address));
+        node.disconnected(ip(1));
+        assert_eq!(node.connected(ip(2), &limits), Ok(()));
+        assert_eq!(node.connected(ip(3), &limits), Ok(()));
+        assert_eq!(node.connected(ip(4), &limits), Err(Full::Node));
+        for last in 1..=4 {
+            node.disconnected(ip(last));
+        }
+        assert_eq!((node.connections(), node.per_ip.lock().unwrap().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_second_takes_so_many_handshakes() {
+        let limits = Limits { handshakes_per_second: 2, ..Limits::default() };
+        let node = Node::default();
+        let at = |ms| node.takes_handshake(Time(ms), &limits);
+        assert!(at(5000) && at(5999) && !at(5999) && at(6000));
+    }
+}

@@ -1,0 +1,134 @@
+//! The rooms of one namespace on one shard: who is where.
+//!
+//! Members of a room stand in one dense list, for a broadcast to walk. Each member's own list says at which
+//! place of the room's list it stands, so that leaving is a swap with the last and never a search.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::ids::Key;
+
+/// Rooms and their members.
+#[derive(Debug, Default)]
+pub struct Rooms {
+    by_name: HashMap<Arc<str>, Room>,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    members: Vec<Key>,
+}
+
+/// The rooms that one member is in. Kept by whoever keeps the member.
+#[derive(Debug, Default)]
+pub struct Memberships {
+    rooms: Vec<(Arc<str>, u32)>,
+}
+
+impl Memberships {
+    /// The names of the rooms.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.rooms.iter().map(|(name, _)| name)
+    }
+
+    /// Whether the member is in the room.
+    pub fn contains(&self, room: &str) -> bool {
+        self.names().any(|name| **name == *room)
+    }
+
+    /// How many rooms the member is in.
+    pub fn len(&self) -> usize {
+        self.rooms.len()
+    }
+}
+
+impl Rooms {
+    /// Puts a member into a room. `false`: it was there.
+    pub fn join(&mut self, room: &Arc<str>, member: Key, of: &mut Memberships) -> bool {
+        if of.contains(room) {
+            return false;
+        }
+        let (name, at) = match self.by_name.get_key_value(&**room) {
+            Some((name, room)) => (name.clone(), room.members.len()),
+            None => (room.clone(), 0),
+        };
+        self.by_name.entry(name.clone()).or_default().members.push(member);
+        of.rooms.push((name, u32::try_from(at).unwrap_or(u32::MAX)));
+        true
+    }
+
+    /// Takes a member out of a room. `moved` must give the memberships of any member by its key, except of
+    /// this one. `false`: it was not there.
+    pub fn leave<'a>(
+        &mut self,
+        room: &str,
+        of: &mut Memberships,
+        moved: impl FnOnce(Key) -> Option<&'a mut Memberships>,
+    ) -> bool {
+        let Some(index) = of.rooms.iter().position(|(name, _)| **name == *room) else { return false };
+        let (name, at) = of.rooms.swap_remove(index);
+        let Some(room) = self.by_name.get_mut(&name) else { return false };
+        let at = at as usize;
+        room.members.swap_remove(at);
+        if let Some(last) = room.members.get(at).copied().and_then(moved)
+            && let Some(place) = last.rooms.iter_mut().find(|(n, _)| *n == name)
+        {
+            place.1 = at as u32;
+        }
+        if room.members.is_empty() {
+            self.by_name.remove(&name);
+        }
+        true
+    }
+
+    /// The members of a room.
+    pub fn members(&self, room: &str) -> &[Key] {
+        self.by_name.get(room).map_or(&[], |room| &room.members)
+    }
+
+    /// How many rooms have members.
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Whether no room has members.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    proptest! {
+        /// The same joins and leaves on a map of sets give the same members.
+        #[test]
+        fn behaves_as_a_map_of_sets(steps in proptest::collection::vec((any::<bool>(), 0u32..6, 0usize..4), 1..300)) {
+            let names: Vec<Arc<str>> = ["a", "b", "c", "d"].map(Arc::from).into();
+            let mut rooms = Rooms::default();
+            let mut of: Vec<Memberships> = (0..6).map(|_| Memberships::default()).collect();
+            let mut model: BTreeMap<usize, BTreeSet<u32>> = BTreeMap::new();
+            for (join, who, room) in steps {
+                let key = Key { slot: who, generation: 0 };
+                let mut mine = std::mem::take(&mut of[who as usize]);
+                let changed = if join {
+                    rooms.join(&names[room], key, &mut mine)
+                } else {
+                    rooms.leave(&names[room], &mut mine, |key| of.get_mut(key.slot as usize))
+                };
+                of[who as usize] = mine;
+                let set = model.entry(room).or_default();
+                prop_assert_eq!(changed, if join { set.insert(who) } else { set.remove(&who) });
+                for (room, set) in &model {
+                    let members: BTreeSet<u32> = rooms.members(&names[*room]).iter().map(|k| k.slot).collect();
+                    prop_assert_eq!(&members, set);
+                    prop_assert_eq!(rooms.members(&names[*room]).len(), set.len());
+                }
+            }
+            prop_assert_eq!(rooms.len(), model.values().filter(|set| !set.is_empty()).count());
+        }
+    }
+}

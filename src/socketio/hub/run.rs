@@ -1,0 +1,74 @@
+//! Running handlers: at once as far as they go, and as a task of their own from where they wait.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::ids::PublicId;
+use crate::socketio::args::ArgsError;
+use crate::socketio::handler::BoxFuture;
+
+/// Calls a handler, and runs it until it first waits. It goes on by itself from there. A panic in it is logged.
+///
+/// # Errors
+/// Those of `call`.
+pub fn start(
+    event: &str,
+    socket: PublicId,
+    call: impl FnOnce() -> Result<BoxFuture, ArgsError>,
+) -> Result<(), ArgsError> {
+    let begun = catch_unwind(AssertUnwindSafe(|| {
+        let mut future = call()?;
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(()) => Ok(None),
+            Poll::Pending => Ok(Some(future)),
+        }
+    }));
+    match begun {
+        Ok(Ok(None)) => Ok(()),
+        Ok(Ok(Some(future))) => {
+            // It is polled again from there, which is when its wakers come to be the task's.
+            tokio::spawn(Guarded { event: event.to_owned(), socket, future });
+            Ok(())
+        }
+        Ok(Err(error)) => Err(error),
+        Err(panic) => {
+            log(event, &socket, &*panic);
+            Ok(())
+        }
+    }
+}
+
+/// As [`start`], for handlers that take nothing that could be wrong.
+pub fn begin(event: &str, socket: PublicId, call: impl FnOnce() -> Result<BoxFuture, ArgsError>) {
+    if let Err(error) = start(event, socket, call) {
+        tracing::error!(event, %socket, %error, "a handler did not start");
+    }
+}
+
+struct Guarded {
+    event: String,
+    socket: PublicId,
+    future: BoxFuture,
+}
+
+impl Future for Guarded {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(context)));
+        polled.unwrap_or_else(|panic| {
+            log(&self.event, &self.socket, &*panic);
+            Poll::Ready(())
+        })
+    }
+}
+
+fn log(event: &str, socket: &PublicId, panic: &(dyn std::any::Any + Send)) {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    tracing::error!(event, %socket, message, "a handler has panicked");
+}

@@ -1,0 +1,181 @@
+//! What handles have asked for, done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Core, Entry, Extra, Hub, Member};
+use crate::close::CloseReason;
+use crate::ids::Key;
+use crate::proto::sio::Kind;
+use crate::socketio::ack::{AckError, Waiter};
+use crate::socketio::encode::Body;
+use crate::socketio::op::{Frames, Op, Target};
+
+impl Hub {
+    /// Does what was asked for on this thread, and what that asks for in turn.
+    pub(super) fn fulfil(&mut self, core: &mut Core) {
+        let mut wishes = std::mem::take(&mut self.wishes);
+        while crate::socketio::local::take(&mut wishes) {
+            let mut frames = &wishes.frames[..];
+            for op in wishes.ops.drain(..) {
+                let length =
+                    if let Op::Send { frames: Frames::Local(length), .. } = &op { *length } else { 0 };
+                let (mine, rest) = frames.split_at(length);
+                frames = rest;
+                self.wish(core, op, mine);
+            }
+            wishes.frames.clear();
+            if wishes.frames.capacity() > 1024 * 1024 {
+                wishes.frames = Vec::new();
+            }
+        }
+        self.wishes = wishes;
+    }
+
+    /// Does one thing. `local`: its frames, if they are the thread's own.
+    pub(super) fn wish(&mut self, core: &mut Core, op: Op, local: &[u8]) {
+        match op {
+            Op::Send { target: Target::Socket(id), frames, volatile } => {
+                if let Some(member) = self.member(&id).filter(|_| self.is_connected(&id)) {
+                    send(core, member, &frames, local, volatile);
+                }
+            }
+            Op::Send { target, frames, volatile } => {
+                for member in self.select(&target) {
+                    send(core, member, &frames, local, volatile);
+                }
+            }
+            Op::SendNamed { target, body, volatile } => {
+                for member in self.select(&target) {
+                    let Some(entry) = self.sockets.get(member.socket) else { continue };
+                    let frames = Frames::Shared(body.frames(Kind::Event, entry.socket.namespace(), None));
+                    send(core, member, &frames, local, volatile);
+                }
+            }
+            Op::Request { target, body, timeout, waiter } => match self.select(&target).first() {
+                Some(member) => self.request(core, *member, &body, timeout, waiter),
+                None => waiter.tell(Err(AckError::Disconnected)),
+            },
+            Op::RequestMany { target, body, timeout, waiter } => {
+                for member in self.select(&target) {
+                    let Some(entry) = self.sockets.get(member.socket) else { continue };
+                    let waiter = Waiter::Many(entry.socket.id(), waiter.clone());
+                    self.request(core, member, &body, timeout, waiter);
+                }
+            }
+            Op::Rooms { target, join, leave } => {
+                for member in self.select(&target) {
+                    self.move_rooms(member.socket, &join, &leave);
+                }
+            }
+            Op::Disconnect { target, close } => {
+                for member in self.select(&target) {
+                    if close {
+                        self.close_client(core, member.session, CloseReason::ForcedClose);
+                    } else {
+                        self.leave(core, member.socket, CloseReason::ServerDisconnect);
+                    }
+                }
+            }
+            Op::Fetch { target, found } => {
+                for member in self.select(&target) {
+                    if let Some(entry) = self.sockets.get(member.socket) {
+                        // Nobody may be waiting any more, which is fine.
+                        let _ = found.send(entry.socket.clone());
+                    }
+                }
+            }
+            Op::RoomsOf { socket, rooms } => {
+                let entry = self.find(&socket).and_then(|key| self.sockets.get(key));
+                let names = entry.map(|entry| entry.memberships.names().cloned().collect());
+                let _ = rooms.send(names.unwrap_or_default());
+            }
+            Op::On { socket, event, handler } => {
+                if let Some(extra) = self.find(&socket).and_then(|key| self.extra(key)) {
+                    extra.events.insert(event, handler);
+                }
+            }
+            Op::OnDisconnect { socket, handler } => {
+                if let Some(extra) = self.find(&socket).and_then(|key| self.extra(key)) {
+                    extra.on_disconnect = Some(handler);
+                }
+            }
+            Op::Admit { socket, decision } => self.admit(core, &socket, decision),
+            Op::SendRaw { sid, frames } => {
+                if let Some(session) = core.find(&sid) {
+                    core.send(session, &frames);
+                }
+            }
+            Op::CloseRaw { sid } => {
+                if let Some(session) = core.find(&sid) {
+                    core.close(session, CloseReason::ForcedClose);
+                }
+            }
+        }
+    }
+
+    fn is_connected(&self, id: &crate::ids::SocketId) -> bool {
+        self.sockets.at(id.slot).is_some_and(|(_, entry)| entry.place.is_some())
+    }
+
+    fn extra(&mut self, socket: Key) -> Option<&mut Extra> {
+        self.sockets.get_mut(socket).map(Entry::extra)
+    }
+
+    /// Sends an event, and notes who waits for the answer.
+    fn request(&mut self, core: &mut Core, member: Member, body: &Body, timeout: Duration, waiter: Waiter) {
+        let limit = core.settings(member.session).map_or(0, |settings| settings.max_pending_acks);
+        let deadline = core.now() + timeout;
+        let Some(entry) = self.sockets.get_mut(member.socket).filter(|entry| entry.place.is_some()) else {
+            return waiter.tell(Err(AckError::Disconnected));
+        };
+        let id = match entry.extra().acks.expect(waiter, deadline, limit) {
+            Ok(id) => id,
+            Err(waiter) => return waiter.tell(Err(AckError::TooMany)),
+        };
+        core.send(member.session, &body.frames(Kind::Event, entry.socket.namespace(), Some(id)));
+        self.set_deadline(core, member.session);
+    }
+
+    fn move_rooms(&mut self, key: Key, join: &[Arc<str>], leave: &[Arc<str>]) {
+        let max_rooms = self.io.options.max_rooms;
+        let Some(entry) = self.sockets.get_mut(key) else { return };
+        let (id, namespace) = (entry.socket.id(), entry.namespace);
+        // Taken out while rooms shuffle the others' places.
+        let mut memberships = std::mem::take(&mut entry.memberships);
+        if let Some(namespace) = self.namespaces.get_mut(namespace) {
+            for room in join {
+                if memberships.len() >= max_rooms && !memberships.contains(room) {
+                    tracing::warn!(socket = %id, room = %room, max_rooms, "a room is not joined: too many");
+                    continue;
+                }
+                namespace.rooms.join(room, key, &mut memberships);
+            }
+            for room in leave {
+                let sockets = &mut self.sockets;
+                namespace.rooms.leave(room, &mut memberships, move |key| {
+                    sockets.get_mut(key).map(|entry| &mut entry.memberships)
+                });
+            }
+        }
+        if let Some(entry) = self.sockets.get_mut(key) {
+            entry.memberships = memberships;
+        }
+    }
+}
+
+impl Entry {
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+}
+
+fn send(core: &mut Core, member: Member, frames: &Frames, local: &[u8], volatile: bool) {
+    if volatile && !core.takes_volatile(member.session) {
+        return;
+    }
+    match frames {
+        Frames::Shared(frames) => core.send(member.session, frames),
+        Frames::Local(_) => core.send_copy(member.session, local),
+    }
+}

@@ -1,0 +1,402 @@
+//! The server: its options, its namespaces, and the way from handles to shards.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::Deref;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::hub::Hub;
+use super::local;
+use super::namespace::{Definition, Namespace};
+use super::op::{Frames, Op, Target, Which};
+use crate::ids::ShardId;
+use crate::proto::sio::ROOT;
+use crate::session::{Settings, Transport};
+use crate::shard::{Cors, HttpOptions, Limits, Mount, Node, Poster, Request, Setup, Shards};
+
+/// A Socket.IO server. A handle: cheap to clone, good on any thread. It is its root namespace `/` at the same time,
+/// so all that can be done with a [`Namespace`] can be done with it.
+///
+/// ```no_run
+/// use tokio_socketio::{Io, Socket};
+///
+/// #[tokio::main]
+/// async fn main() -> std::io::Result<()> {
+///     let io = Io::new();
+///     io.on("message", |socket: Socket, text: String| async move {
+///         socket.broadcast().emit("message", text);
+///     });
+///     io.serve("127.0.0.1:3000").await
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Io {
+    root: Namespace,
+}
+
+impl Deref for Io {
+    type Target = Namespace;
+
+    fn deref(&self) -> &Namespace {
+        &self.root
+    }
+}
+
+impl Default for Io {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+type Allow = Arc<dyn Fn(&Request) -> Result<(), String> + Send + Sync>;
+type Matcher = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+pub(crate) struct IoInner {
+    pub(super) options: Options,
+    poster: Poster<Hub>,
+    namespaces: RwLock<Registry>,
+}
+
+#[derive(Default)]
+struct Registry {
+    fixed: HashMap<Arc<str>, Arc<Definition>>,
+    patterns: Vec<(Matcher, Arc<Definition>)>,
+}
+
+/// What shards and handles must know beside the sessions' settings.
+pub(super) struct Options {
+    pub mounts: Vec<Mount>,
+    /// The raw endpoints, by mount; `None` for Socket.IO.
+    pub engines: Vec<Option<Engine>>,
+    pub limits: Limits,
+    pub allow: Option<Allow>,
+    pub ack_timeout: Duration,
+    pub max_rooms: usize,
+}
+
+impl std::fmt::Debug for IoInner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Io")
+    }
+}
+
+impl IoInner {
+    /// A name for this server among those of the process.
+    pub(super) fn address(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+
+    /// What a namespace is to do, if there is one of that name. The second: it was written down by name, and
+    /// not made by a pattern.
+    pub(super) fn definition(&self, name: &str) -> Option<(Arc<Definition>, bool)> {
+        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(definition) = namespaces.fixed.get(name) {
+            return Some((definition.clone(), true));
+        }
+        let pattern = namespaces.patterns.iter().find(|(matches, _)| matches(name));
+        pattern.map(|(_, definition)| (definition.clone(), false))
+    }
+
+    pub(super) fn post_to(self: &Arc<Self>, shard: ShardId, op: Op) {
+        if local::is_here(self.address(), shard) {
+            local::ask(op);
+        } else {
+            // A shard that has ended has no sockets left that the mail could be for.
+            self.poster.post(shard, op);
+        }
+    }
+
+    /// Asks the shard that holds a socket.
+    pub(super) fn post(self: &Arc<Self>, target: Target, op: impl FnOnce(Target) -> Op) {
+        if let Target::Socket(socket) = &target {
+            let shard = socket.shard;
+            self.post_to(shard, op(target));
+        }
+    }
+
+    /// Asks all shards.
+    pub(super) fn post_all(self: &Arc<Self>, target: Target, op: impl Fn(Target) -> Op) {
+        for shard in 0..self.poster.shards() {
+            self.post_to(shard, op(target.clone()));
+        }
+    }
+
+    /// Sends frames to one socket.
+    pub(super) fn send(self: &Arc<Self>, target: Target, volatile: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        let Target::Socket(socket) = &target else { return };
+        let shard = socket.shard;
+        if local::is_here(self.address(), shard) {
+            local::send(target, volatile, write);
+        } else {
+            let mut frames = Vec::with_capacity(128);
+            write(&mut frames);
+            self.poster.post(shard, Op::Send { target, frames: Frames::Shared(frames.into()), volatile });
+        }
+    }
+}
+
+impl Io {
+    /// A server with default options.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A server with options.
+    pub fn builder() -> IoBuilder {
+        IoBuilder::default()
+    }
+
+    /// The namespace of this name, which exists from now on.
+    pub fn of(&self, name: &str) -> Namespace {
+        let name: Arc<str> = if name.starts_with('/') { name.into() } else { format!("/{name}").into() };
+        let io = self.root.io.clone();
+        let definition = {
+            let mut namespaces = io.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+            namespaces.fixed.entry(name.clone()).or_default().clone()
+        };
+        Namespace { io, which: Which::Named(name), definition }
+    }
+
+    /// All namespaces whose name matches. They are there as soon as a client asks for them.
+    ///
+    /// ```
+    /// # use tokio_socketio::{Io, Socket};
+    /// # let io = Io::new();
+    /// io.of_matching(|name| name.starts_with("/tenant-")).on_connect(|socket: Socket| async move {
+    ///     println!("{} has a client", socket.namespace());
+    /// });
+    /// ```
+    pub fn of_matching(&self, matches: impl Fn(&str) -> bool + Send + Sync + 'static) -> Namespace {
+        let io = self.root.io.clone();
+        let definition = Arc::new(Definition::default());
+        let mut namespaces = io.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+        namespaces.patterns.push((Box::new(matches), definition.clone()));
+        drop(namespaces);
+        Namespace { io, which: Which::Of(definition.clone()), definition }
+    }
+
+    /// Listens, and serves until the server is stopped.
+    ///
+    /// # Errors
+    /// The address can't be listened on.
+    pub fn listen(&self, address: impl ToSocketAddrs) -> io::Result<Server> {
+        let io = self.root.io.clone();
+        let listen: Vec<_> = address.to_socket_addrs()?.collect();
+        let setup = Setup { listen, mounts: io.options.mounts.clone(), limits: io.options.limits.clone() };
+        let shards = Shards::start(setup, io.poster.clone(), move |shard| Hub::new(shard, io.clone()))?;
+        Ok(Server { shards })
+    }
+
+    /// Listens, and serves until the program ends.
+    ///
+    /// # Errors
+    /// The address can't be listened on.
+    pub async fn serve(&self, address: impl ToSocketAddrs) -> io::Result<()> {
+        let _server = self.listen(address)?;
+        std::future::pending().await
+    }
+}
+
+/// A server that listens.
+pub struct Server {
+    shards: Shards<Hub>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Server").field(&self.addresses()).finish()
+    }
+}
+
+impl Server {
+    /// Where it listens, ports known.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.shards.addresses()
+    }
+
+    /// Counts of connections and sessions.
+    pub fn node(&self) -> &Arc<Node> {
+        self.shards.node()
+    }
+
+    /// Stops accepting, closes all connections once their output has left, and ends; at the latest after `patience`.
+    pub async fn stop(self, patience: Duration) {
+        let stopped = tokio::task::spawn_blocking(move || self.shards.stop(patience)).await;
+        if let Err(error) = stopped {
+            tracing::error!(%error, "the server did not stop cleanly");
+        }
+    }
+}
+
+/// Options of a server.
+#[derive(Clone)]
+pub struct IoBuilder {
+    shards: ShardId,
+    path: String,
+    settings: Settings,
+    http: HttpOptions,
+    limits: Limits,
+    engines: Vec<(String, Engine)>,
+    allow: Option<Allow>,
+    ack_timeout: Duration,
+    max_rooms: usize,
+}
+
+impl std::fmt::Debug for IoBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IoBuilder").field("path", &self.path).field("settings", &self.settings).finish()
+    }
+}
+
+impl Default for IoBuilder {
+    fn default() -> Self {
+        IoBuilder {
+            shards: 0,
+            path: "/socket.io/".into(),
+            settings: Settings::default(),
+            http: HttpOptions::default(),
+            limits: Limits::default(),
+            engines: Vec::new(),
+            allow: None,
+            ack_timeout: Duration::from_secs(30),
+            max_rooms: 1_000,
+        }
+    }
+}
+
+impl IoBuilder {
+    /// The server.
+    pub fn build(self) -> Io {
+        let mount = |path: String| Mount { path, settings: self.settings.clone(), http: self.http.clone() };
+        let (mut mounts, mut engines) = (vec![mount(self.path.clone())], vec![None]);
+        for (path, engine) in self.engines {
+            mounts.push(mount(path));
+            engines.push(Some(engine));
+        }
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let shards = if self.shards == 0 { cores().try_into().unwrap_or(ShardId::MAX) } else { self.shards };
+        let io = Arc::new(IoInner {
+            options: Options {
+                mounts,
+                engines,
+                limits: self.limits,
+                allow: self.allow,
+                ack_timeout: self.ack_timeout,
+                max_rooms: self.max_rooms,
+            },
+            poster: Poster::new(shards),
+            namespaces: RwLock::default(),
+        });
+        let root = Namespace { io, which: Which::Named(ROOT.into()), definition: Arc::default() };
+        Io { root: Io { root }.of(ROOT) }
+    }
+
+    /// How many threads serve connections; 0, the default, is one per core.
+    pub fn shards(mut self, shards: u16) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// The path of the Socket.IO endpoint. Default: `/socket.io/`.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// Times and limits of sessions, all at once.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// How requests are answered, all at once.
+    pub fn http(mut self, http: HttpOptions) -> Self {
+        self.http = http;
+        self
+    }
+
+    /// Limits on connections.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How often the server pings. Default: 25 s.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.settings.ping_interval = interval;
+        self
+    }
+
+    /// How long the server waits for a pong. Default: 20 s.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.ping_timeout = timeout;
+        self
+    }
+
+    /// How long a client may take to join its first namespace. Default: 45 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a client may take to complete an upgrade. Default: 10 s.
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.upgrade_timeout = timeout;
+        self
+    }
+
+    /// The longest message, in bytes. Default: 1,000,000.
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.settings.max_payload = bytes;
+        self
+    }
+
+    /// The transports that are served. Default: both.
+    pub fn transports(mut self, transports: impl Into<Vec<Transport>>) -> Self {
+        self.http.transports = transports.into();
+        self
+    }
+
+    /// Cross-origin answers. Default: none.
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.http.cors = Some(cors);
+        self
+    }
+
+    /// Sets a cookie of this name with the session id. Default: none.
+    pub fn cookie(mut self, name: impl Into<String>) -> Self {
+        self.http.cookie = Some(name.into());
+        self
+    }
+
+    /// Decides whether a handshake is welcome, before there is a session. A refusal is answered with 403 and its
+    /// text. It must not block.
+    pub fn allow_request(
+        mut self,
+        allow: impl Fn(&Request) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.allow = Some(Arc::new(allow));
+        self
+    }
+
+    /// How long to wait for acks, where nothing else is said. Default: 30 s.
+    pub fn ack_timeout(mut self, timeout: Duration) -> Self {
+        self.ack_timeout = timeout;
+        self
+    }
+
+    /// The most rooms that one socket may be in. Default: 1,000.
+    pub fn max_rooms_per_socket(mut self, rooms: usize) -> Self {
+        self.max_rooms = rooms;
+        self
+    }
+
+    /// A raw Engine.IO endpoint at another path, with the same settings.
+    pub fn engine(mut self, path: impl Into<String>, engine: Engine) -> Self {
+        self.engines.push((path.into(), engine));
+        self
+    }
+}

@@ -1,0 +1,35 @@
+//! The library's face: a Socket.IO server of namespaces, sockets, rooms, events and acks.
+//!
+//! Handles ([`Io`], [`Namespace`], [`Socket`], [`Broadcast`]) can be held and used anywhere. What they ask for is
+//! done by the shards that hold the sockets, in the order in which one thread asks for it. Nothing here waits,
+//! except what is `async`.
+
+mod ack;
+mod args;
+mod binary;
+mod broadcast;
+mod encode;
+mod engine;
+mod extensions;
+mod handler;
+mod handshake;
+mod hub;
+mod io;
+mod local;
+mod namespace;
+mod op;
+mod payload;
+mod socket;
+
+pub use ack::{Ack, AckError, Answers};
+pub use args::{Args, ArgsError, Elements, FromArgs};
+pub use binary::Binary;
+pub use broadcast::Broadcast;
+pub use engine::{Data, Engine, EngineSocket};
+pub use extensions::Extensions;
+pub use handler::{Event, Handler, Param};
+pub use handshake::Handshake;
+pub use io::{Io, IoBuilder, Server};
+pub use namespace::{AnyEvent, DisconnectHandler, Namespace, Refused};
+pub use payload::{EncodeError, Payload};
+pub use socket::{Patient, Socket, Volatile};

@@ -1,0 +1,121 @@
+//! What handles ask of shards. A handle, wherever it is used, writes down what is wanted, and the shards that hold
+//! the sockets do it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::ack::{AckError, Waiter};
+use super::encode::Body;
+use super::handler::Erased;
+use super::namespace::{Definition, OnDisconnect};
+use super::{Args, Refused, Socket};
+use crate::ids::{Sid, SocketId};
+
+/// Which sockets are meant.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    /// This one.
+    Socket(SocketId),
+    /// Those of one or more namespaces.
+    Sockets(Arc<Selection>),
+}
+
+/// Sockets by namespace and rooms.
+#[derive(Clone, Debug)]
+pub(super) struct Selection {
+    pub namespace: Which,
+    /// In any of these rooms; all, if there are none.
+    pub rooms: Vec<Arc<str>>,
+    /// In none of these.
+    pub except: Vec<Arc<str>>,
+    /// Not this one.
+    pub skip: Option<SocketId>,
+}
+
+/// Which namespaces are meant.
+#[derive(Clone, Debug)]
+pub(super) enum Which {
+    Named(Arc<str>),
+    /// All that a pattern has made.
+    Of(Arc<Definition>),
+}
+
+/// Frames to send.
+#[derive(Debug)]
+pub(super) enum Frames {
+    Shared(Bytes),
+    /// They stand in the thread's own buffer, and are so long; see `local`.
+    Local(usize),
+}
+
+/// One wish.
+pub enum Op {
+    Send {
+        target: Target,
+        frames: Frames,
+        volatile: bool,
+    },
+    /// The packet is the same but for the name of each namespace.
+    SendNamed {
+        target: Target,
+        body: Arc<Body>,
+        volatile: bool,
+    },
+    Request {
+        target: Target,
+        body: Arc<Body>,
+        timeout: Duration,
+        waiter: Waiter,
+    },
+    RequestMany {
+        target: Target,
+        body: Arc<Body>,
+        timeout: Duration,
+        waiter: Many,
+    },
+    Rooms {
+        target: Target,
+        join: Arc<[Arc<str>]>,
+        leave: Arc<[Arc<str>]>,
+    },
+    Disconnect {
+        target: Target,
+        close: bool,
+    },
+    Fetch {
+        target: Target,
+        found: mpsc::UnboundedSender<Socket>,
+    },
+    RoomsOf {
+        socket: SocketId,
+        rooms: oneshot::Sender<Vec<Arc<str>>>,
+    },
+    On {
+        socket: SocketId,
+        event: Box<str>,
+        handler: Erased,
+    },
+    OnDisconnect {
+        socket: SocketId,
+        handler: OnDisconnect,
+    },
+    /// The middleware of a socket that connects has decided.
+    Admit {
+        socket: SocketId,
+        decision: Result<(), Refused>,
+    },
+    /// To a raw Engine.IO session.
+    SendRaw {
+        sid: Sid,
+        frames: Bytes,
+    },
+    CloseRaw {
+        sid: Sid,
+    },
+}
+
+/// Who waits for the answers of many.
+pub(super) type Many = mpsc::UnboundedSender<(SocketId, Result<Args, AckError>)>;

@@ -1,0 +1,218 @@
+//! A client's connection to one namespace, as handlers hold it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::ack::request;
+use super::broadcast::Broadcast;
+use super::encode::Body;
+use super::extensions::Extensions;
+use super::handler::{Handler, erase};
+use super::io::IoInner;
+use super::namespace::{DisconnectHandler, erase_disconnect};
+use super::op::{Op, Target, Which};
+use super::{AckError, FromArgs, Handshake, Payload};
+use crate::ids::SocketId;
+use crate::proto::sio::Kind;
+
+/// A client in a namespace. A handle: cheap to clone, and good on any thread, for as long as one likes; once the
+/// client has gone, what is sent goes nowhere.
+#[derive(Clone)]
+pub struct Socket(Arc<Inner>);
+
+struct Inner {
+    id: SocketId,
+    namespace: Arc<str>,
+    io: Arc<IoInner>,
+    handshake: Handshake,
+    extensions: Extensions,
+    connected: AtomicBool,
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Socket").field("id", &self.0.id).field("namespace", &self.0.namespace).finish()
+    }
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Socket {}
+
+impl Socket {
+    pub(super) fn new(id: SocketId, namespace: Arc<str>, io: Arc<IoInner>, handshake: Handshake) -> Self {
+        let (extensions, connected) = (Extensions::default(), AtomicBool::new(false));
+        Socket(Arc::new(Inner { id, namespace, io, handshake, extensions, connected }))
+    }
+
+    pub(super) fn io(&self) -> &Arc<IoInner> {
+        &self.0.io
+    }
+
+    pub(super) fn set_connected(&self, connected: bool) {
+        self.0.connected.store(connected, Ordering::Release);
+    }
+
+    /// Its id. Also the name of a room that only it is in.
+    pub fn id(&self) -> SocketId {
+        self.0.id
+    }
+
+    /// The name of its namespace.
+    pub fn namespace(&self) -> &str {
+        &self.0.namespace
+    }
+
+    /// How the client came.
+    pub fn handshake(&self) -> &Handshake {
+        &self.0.handshake
+    }
+
+    /// What the program keeps with it.
+    pub fn extensions(&self) -> &Extensions {
+        &self.0.extensions
+    }
+
+    /// Whether it is in its namespace: not before middleware has let it in, not after it has left.
+    pub fn is_connected(&self) -> bool {
+        self.0.connected.load(Ordering::Acquire)
+    }
+
+    /// Handles an event of this socket, in place of the namespace's handler for it; see [`Handler`].
+    pub fn on<P>(&self, event: impl Into<Box<str>>, handler: impl Handler<P>) {
+        let (socket, event, handler) = (self.id(), event.into(), erase(handler));
+        self.io().post(Target::Socket(socket), |_| Op::On { socket, event, handler });
+    }
+
+    /// Called with the socket and the reason when it has left, beside the namespace's handler for that.
+    pub fn on_disconnect<P>(&self, handler: impl DisconnectHandler<P>) {
+        let (socket, handler) = (self.id(), erase_disconnect(handler));
+        self.io().post(Target::Socket(socket), |_| Op::OnDisconnect { socket, handler });
+    }
+
+    /// Sends an event.
+    pub fn emit(&self, event: &str, payload: impl Payload) {
+        self.emit_with(event, &payload, false);
+    }
+
+    fn emit_with(&self, event: &str, payload: &impl Payload, volatile: bool) {
+        match Body::event(event, payload) {
+            Ok(body) => self.send_frames(Kind::Event, None, &body, volatile),
+            Err(error) => tracing::error!(socket = %self.id(), event, %error, "an event can't be encoded"),
+        }
+    }
+
+    pub(super) fn send_frames(&self, kind: Kind, ack: Option<u64>, body: &Body, volatile: bool) {
+        self.io()
+            .send(Target::Socket(self.id()), volatile, |out| body.write(out, kind, self.namespace(), ack));
+    }
+
+    /// Sends an event, and waits for the answer: its first argument, or all as [`Args`](super::Args).
+    ///
+    /// # Errors
+    /// The answer did not come in time (the server's `ack_timeout`; see [`Socket::timeout`] for another), or is
+    /// not of this type.
+    pub async fn emit_with_ack<T: FromArgs>(
+        &self,
+        event: &str,
+        payload: impl Payload,
+    ) -> Result<T, AckError> {
+        request(self, event, &payload, self.io().options.ack_timeout).await
+    }
+
+    /// For one event: how long to wait for its answer.
+    pub fn timeout(&self, timeout: Duration) -> Patient<'_> {
+        Patient { socket: self, timeout }
+    }
+
+    /// For one event: it is dropped rather than queued where the client is not ready for it.
+    pub fn volatile(&self) -> Volatile<'_> {
+        Volatile(self)
+    }
+
+    /// Joins a room.
+    pub fn join(&self, room: impl Into<Arc<str>>) {
+        self.rooms_op([room.into()].into(), [].into());
+    }
+
+    /// Leaves a room.
+    pub fn leave(&self, room: impl Into<Arc<str>>) {
+        self.rooms_op([].into(), [room.into()].into());
+    }
+
+    fn rooms_op(&self, join: Arc<[Arc<str>]>, leave: Arc<[Arc<str>]>) {
+        self.io().post(Target::Socket(self.id()), |target| Op::Rooms { target, join, leave });
+    }
+
+    /// The rooms that it is in, without that of its id.
+    pub async fn rooms(&self) -> Vec<Arc<str>> {
+        let (socket, (rooms, answer)) = (self.id(), oneshot::channel());
+        self.io().post(Target::Socket(socket), |_| Op::RoomsOf { socket, rooms });
+        answer.await.unwrap_or_default()
+    }
+
+    /// Everybody in the namespace but this socket.
+    pub fn broadcast(&self) -> Broadcast {
+        Broadcast::new(self.io().clone(), Which::Named(self.0.namespace.clone()), Some(self.id()))
+    }
+
+    /// Everybody in a room but this socket.
+    pub fn to<'a>(&self, room: impl Into<Cow<'a, str>>) -> Broadcast {
+        self.broadcast().to(room)
+    }
+
+    /// Everybody in the namespace but this socket, and those in a room.
+    pub fn except<'a>(&self, room: impl Into<Cow<'a, str>>) -> Broadcast {
+        self.broadcast().except(room)
+    }
+
+    /// Takes the client out of the namespace. Its connection goes on.
+    pub fn disconnect(&self) {
+        self.io().post(Target::Socket(self.id()), |target| Op::Disconnect { target, close: false });
+    }
+
+    /// Closes the client's connection, and so all its sockets.
+    pub fn close(&self) {
+        self.io().post(Target::Socket(self.id()), |target| Op::Disconnect { target, close: true });
+    }
+}
+
+/// A socket, and how long to wait for its answer.
+#[derive(Debug)]
+pub struct Patient<'a> {
+    socket: &'a Socket,
+    timeout: Duration,
+}
+
+impl Patient<'_> {
+    /// As [`Socket::emit_with_ack`], with this time-out.
+    ///
+    /// # Errors
+    /// The answer did not come in time, or is not of this type.
+    pub async fn emit_with_ack<T: FromArgs>(
+        &self,
+        event: &str,
+        payload: impl Payload,
+    ) -> Result<T, AckError> {
+        request(self.socket, event, &payload, self.timeout).await
+    }
+}
+
+/// A socket that events are sent to if it is ready for them.
+#[derive(Debug)]
+pub struct Volatile<'a>(&'a Socket);
+
+impl Volatile<'_> {
+    /// As [`Socket::emit`], but dropped where the client is not ready.
+    pub fn emit(&self, event: &str, payload: impl Payload) {
+        self.0.emit_with(event, &payload, true);
+    }
+}
