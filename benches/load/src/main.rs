@@ -1,1 +1,275 @@
-fn main() {}
+//! Load generator for Socket.IO servers, and the floor that they are measured against. One thread, one epoll, its
+//! own protocol code. Each run prints one JSON line on stdout and fails on any wrong or missing answer.
+
+mod client;
+mod engine;
+mod floor;
+mod hist;
+mod link;
+mod proto;
+mod report;
+mod server;
+mod table;
+mod usage;
+mod work;
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    client::{Target, Transport},
+    floor::EngineKind,
+    proto::payload,
+    report::Report,
+    server::Server,
+    work::{Setup, broadcast::Pace},
+};
+
+#[derive(Parser)]
+#[command(about = "Load generator for Socket.IO servers that speak the `echo` contract")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Common {
+    /// The endpoint.
+    #[arg(long, default_value = "http://127.0.0.1:3000/socket.io/")]
+    url: String,
+    /// Further query parameters, e.g. `userId={n}`: {n} becomes the client's number, from 1.
+    #[arg(long, default_value = "")]
+    query: String,
+    /// The running server to account for, with its children.
+    #[arg(long, conflicts_with = "spawn")]
+    pid: Option<u32>,
+    /// Start this server, wait for the port of --url, end it after the run. May begin with assignments.
+    #[arg(long, value_name = "COMMAND")]
+    spawn: Option<String>,
+    /// Name of the server in the report.
+    #[arg(long, default_value = "")]
+    label: String,
+    #[arg(long, default_value_t = 1.0)]
+    warmup_secs: f64,
+    /// Give up when answers are due and nothing arrives for this long.
+    #[arg(long, default_value_t = 20.0)]
+    stall_secs: f64,
+    #[arg(long, value_enum, default_value = "ws")]
+    transport: Transport,
+    /// Clients on their way to being connected at a time.
+    #[arg(long, default_value_t = 128)]
+    concurrency: usize,
+    /// Loopback addresses (127.0.0.1 and up) to connect from; 0 leaves it to the kernel.
+    #[arg(long, default_value_t = 8)]
+    sources: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Memory and CPU of idle connections.
+    Idle {
+        #[command(flatten)]
+        common: Common,
+        /// Numbers of connections, rising.
+        #[arg(long, value_delimiter = ',', default_value = "4000,16000")]
+        connections: Vec<usize>,
+        /// Wait after each step before memory is read.
+        #[arg(long, default_value_t = 3.0)]
+        settle_secs: f64,
+        /// Window for idle CPU. At least one ping interval shows the heartbeat's cost.
+        #[arg(long, default_value_t = 30.0)]
+        hold_secs: f64,
+    },
+    /// Rate and cost of connects.
+    Connect {
+        #[command(flatten)]
+        common: Common,
+        #[arg(long, default_value_t = 2000)]
+        connections: usize,
+    },
+    /// Round trips in a closed loop.
+    Echo {
+        #[command(flatten)]
+        common: Common,
+        #[arg(long, default_value_t = 100)]
+        clients: usize,
+        /// Acks in flight per client.
+        #[arg(long, default_value_t = 4)]
+        in_flight: usize,
+        /// Bytes of the string argument.
+        #[arg(long, default_value_t = 64)]
+        size: usize,
+        #[arg(long, default_value_t = 5.0)]
+        secs: f64,
+    },
+    /// All events at once, then all acks.
+    Flood {
+        #[command(flatten)]
+        common: Common,
+        #[arg(long, default_value_t = 10)]
+        clients: usize,
+        /// Events per client.
+        #[arg(long, default_value_t = 50_000)]
+        events: u64,
+        #[arg(long, default_value_t = 32)]
+        size: usize,
+    },
+    /// One sender, everybody receives.
+    Broadcast {
+        #[command(flatten)]
+        common: Common,
+        #[arg(long, default_value_t = 1000)]
+        clients: usize,
+        /// Broadcasts on their way at a time.
+        #[arg(long, default_value_t = 4)]
+        outstanding: usize,
+        /// Count broadcasts that arrive out of order instead of failing on them.
+        #[arg(long)]
+        any_order: bool,
+        /// Broadcasts per second, instead of as fast as goes.
+        #[arg(long)]
+        rate: Option<f64>,
+        #[arg(long, default_value_t = 64)]
+        size: usize,
+        #[arg(long, default_value_t = 5.0)]
+        secs: f64,
+    },
+    /// The bare-TCP floor server (WebSocket only).
+    Floor {
+        #[arg(long)]
+        listen: SocketAddr,
+        #[arg(long, value_enum, default_value = "tokio")]
+        engine: EngineKind,
+        /// As many as there are cores, unless given.
+        #[arg(long)]
+        threads: Option<usize>,
+    },
+    /// Markdown tables from files of report lines.
+    Table { files: Vec<PathBuf> },
+}
+
+fn main() -> ExitCode {
+    match execute(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sio-load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<()> {
+    let report = match command {
+        Command::Floor { listen, engine, threads } => {
+            let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+            return floor::serve(engine, listen, threads.unwrap_or_else(cores));
+        }
+        Command::Table { files } => {
+            print!("{}", table::render(&table::read(&files)?));
+            return Ok(());
+        }
+        Command::Idle { common, connections, settle_secs, hold_secs } => {
+            let (settle, hold) = (seconds(settle_secs)?, seconds(hold_secs)?);
+            run(common, connections.iter().copied().max().unwrap_or(0), false, |setup| {
+                work::idle::run(setup, &connections, settle, hold)
+            })?
+        }
+        Command::Connect { common, connections } => {
+            run(common, connections, false, |setup| work::connect::run(setup, connections))?
+        }
+        Command::Echo { common, clients, in_flight, size, secs } => {
+            let time = seconds(secs)?;
+            run(common, clients, true, |setup| work::echo::run(setup, clients, in_flight, size, time))?
+        }
+        Command::Flood { common, clients, events, size } => {
+            run(common, clients, true, |setup| work::flood::run(setup, clients, events, size))?
+        }
+        Command::Broadcast { common, clients, outstanding, any_order, rate, size, secs } => {
+            let time = seconds(secs)?;
+            let pace = rate.map_or(Pace::Outstanding(outstanding), Pace::Rate);
+            run(common, clients, true, |setup| {
+                work::broadcast::run(setup, clients, size, pace, any_order, time)
+            })?
+        }
+    };
+    if report.cpu.generator_limited {
+        eprintln!(
+            "the generator used {} of its one core: it may have set the pace",
+            report.cpu.client_cpu_cores
+        );
+    }
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+/// Starts or finds the server and lets `work` load it.
+fn run(
+    common: Common,
+    clients: usize,
+    keep_post: bool,
+    work: impl FnOnce(Setup) -> Result<Report>,
+) -> Result<Report> {
+    ensure!(clients <= payload::MAX_CLIENTS, "at most {} clients", payload::MAX_CLIENTS);
+    ensure!(common.concurrency > 0, "--concurrency must be positive");
+    let (host, addr, path) = split_url(&common.url)?;
+    let target = Target {
+        addr,
+        host,
+        path,
+        query: common.query,
+        transport: common.transport,
+        keep_post,
+        post_links: 1024.max(if keep_post { clients } else { 0 }),
+    };
+    let server = match common.spawn {
+        Some(command) => Server::spawn(&command, addr)?,
+        None => Server::running(common.pid),
+    };
+    let (warmup, stall) = (seconds(common.warmup_secs)?, seconds(common.stall_secs)?);
+    let (sources, concurrency) = (common.sources, common.concurrency);
+    let report = work(Setup { target, sources, concurrency, warmup, stall, server })?;
+    Ok(Report { server: common.label, ..report })
+}
+
+fn seconds(value: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(value).with_context(|| format!("{value} seconds"))
+}
+
+/// Host header, address and path of an `http://` URL.
+fn split_url(url: &str) -> Result<(String, SocketAddr, String)> {
+    let Some((host, path)) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')) else {
+        bail!("--url must look like http://127.0.0.1:3000/socket.io/, not {url:?}");
+    };
+    let with_port = if host.contains(':') { host.to_string() } else { format!("{host}:80") };
+    let addr = with_port.to_socket_addrs().with_context(|| format!("--url {url:?}"))?.next();
+    let addr = addr.with_context(|| format!("no address for {host:?}"))?;
+    Ok((host.to_string(), addr, format!("/{path}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let (host, addr, path) = split_url("http://127.0.0.1:3000/socket.io/").unwrap();
+        assert_eq!((host.as_str(), path.as_str()), ("127.0.0.1:3000", "/socket.io/"));
+        assert_eq!(addr, "127.0.0.1:3000".parse().unwrap());
+        for bad in ["https://127.0.0.1/x/", "127.0.0.1:3000/", "http://127.0.0.1:3000", "http://:x/"] {
+            assert!(split_url(bad).is_err(), "{bad}");
+        }
+    }
+}

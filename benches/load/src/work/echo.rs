@@ -1,0 +1,123 @@
+//! Round trips in a closed loop: each client keeps a fixed number of acks in flight, and an answer sends the next.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{Setup, after, check_size};
+use crate::{
+    client::{Out, Workload},
+    hist::Histogram,
+    proto::{packet::show, payload::Payload},
+    report::{Report, Window},
+};
+
+/// The event of one slot of one client that waits for its ack. Its ids are `slot + k * in_flight`.
+#[derive(Clone, Copy)]
+struct Waiting {
+    id: u64,
+    since: Instant,
+}
+
+pub struct Echo {
+    payload: Payload,
+    in_flight: usize,
+    /// By client, then slot; `None` when no answer is due.
+    slots: Vec<Option<Waiting>>,
+    due: usize,
+    answered: u64,
+    latency: Histogram,
+    /// Latency counts for events that were sent after this.
+    record_from: Option<Instant>,
+    stopping: bool,
+    packet: Vec<u8>,
+}
+
+impl Echo {
+    pub fn new(clients: usize, in_flight: usize, size: usize) -> Self {
+        Self {
+            payload: Payload::new(size),
+            in_flight,
+            slots: vec![None; clients * in_flight],
+            due: 0,
+            answered: 0,
+            latency: Histogram::new(),
+            record_from: None,
+            stopping: false,
+            packet: Vec::new(),
+        }
+    }
+
+    /// Fills all slots of a client.
+    pub fn begin(&mut self, client: usize, out: &mut Out<'_>) {
+        let now = Instant::now();
+        (0..self.in_flight).for_each(|slot| self.send(client, slot as u64, out, now));
+    }
+
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    pub fn missing(&self) -> usize {
+        self.due
+    }
+
+    fn send(&mut self, client: usize, id: u64, out: &mut Out<'_>, now: Instant) {
+        self.packet.clear();
+        self.payload.put_echo(&mut self.packet, client, id);
+        out.packet(&self.packet);
+        let slot = client * self.in_flight + (id % self.in_flight as u64) as usize;
+        self.slots[slot] = Some(Waiting { id, since: now });
+        self.due += 1;
+    }
+}
+
+impl Workload for Echo {
+    fn ack(&mut self, client: usize, id: u64, args: &[u8], out: &mut Out<'_>, now: Instant) -> Result<()> {
+        let slot = client * self.in_flight + (id % self.in_flight as u64) as usize;
+        let Some(waiting) = self.slots[slot].take().filter(|waiting| waiting.id == id) else {
+            bail!("client {client} got ack {id}, which it does not wait for");
+        };
+        if self.payload.read_ack(args) != Some((client, id)) {
+            bail!("client {client} got a wrong answer to {id}: {}", show(args));
+        }
+        self.due -= 1;
+        self.answered += 1;
+        if self.record_from.is_some_and(|from| waiting.since >= from) {
+            self.latency.record((now - waiting.since).as_nanos() as u64);
+        }
+        if !self.stopping {
+            self.send(client, id + self.in_flight as u64, out, now);
+        }
+        Ok(())
+    }
+
+    fn done(&self) -> bool {
+        self.stopping && self.due == 0
+    }
+}
+
+pub fn run(setup: Setup, clients: usize, in_flight: usize, size: usize, time: Duration) -> Result<Report> {
+    check_size(size)?;
+    ensure!(clients > 0 && in_flight > 0, "--clients and --in-flight must be positive");
+    let mut report = setup.report("echo", clients, Some(size), &format!(", {in_flight} in flight"));
+    let (concurrency, warmup) = (setup.concurrency, setup.warmup);
+    let (mut engine, server) = setup.engine()?;
+    engine.connect_to(clients, concurrency)?;
+
+    let mut echo = Echo::new(clients, in_flight, size);
+    for client in 0..clients {
+        engine.say(client, &mut echo, |echo, out| echo.begin(client, out))?;
+    }
+    engine.run(&mut echo, after(warmup))?;
+    let window = Window::open(&server)?;
+    echo.record_from = Some(window.start());
+    let before = echo.answered;
+    engine.run(&mut echo, window.start() + time)?;
+    window.close(&server, echo.answered - before, &mut report)?;
+    echo.record_from = None;
+    echo.stop();
+    engine.finish(&mut echo).with_context(|| format!("{} answers are missing", echo.due))?;
+    report.latency_us = echo.latency.percentiles_us();
+    Ok(report)
+}
