@@ -25,7 +25,8 @@ async fn main() -> std::io::Result<()> {
     let io = Io::builder().cors(Cors::any()).build();
 
     io.middleware(|socket: Socket| async move {
-        let name: Name = socket.handshake().auth().map_err(|_| Refused::new("give your name as auth.name"))?;
+        let name: Name =
+            socket.handshake().auth().map_err(|_| Refused::new("give your name as auth.name"))?;
         socket.extensions().insert(name);
         Ok::<_, Refused>(())
     });

@@ -40,16 +40,12 @@ impl Reassembly {
         if self.is_waiting() { Err(Unexpected::Text) } else { Ok(()) }
     }
 
-    /// A packet with `count` attachments came: it is complete only when they are here. Nothing is
-    /// reserved for them.
-    pub fn handle_packet(&mut self, text: &str, count: usize) -> Result<Option<Binary>, Unexpected> {
+    /// A packet with `count` attachments, at least one, came: it is complete only when they are here. Nothing
+    /// is reserved for them.
+    pub fn handle_packet(&mut self, text: &str, count: usize) -> Result<(), Unexpected> {
         self.handle_text()?;
-        let packet = Binary { text: text.to_owned(), attachments: Vec::new() };
-        if count == 0 {
-            return Ok(Some(packet));
-        }
-        self.waiting = Some(Box::new((count, packet)));
-        Ok(None)
+        self.waiting = Some(Box::new((count, Binary { text: text.to_owned(), attachments: Vec::new() })));
+        Ok(())
     }
 
     /// A binary message came: the next attachment, perhaps the last.
@@ -70,12 +66,10 @@ mod tests {
     #[test]
     fn attachments_complete_a_packet() {
         let mut reassembly = Reassembly::default();
-        assert_eq!(reassembly.handle_packet("52-[\"a\"]", 2), Ok(None));
+        assert_eq!(reassembly.handle_packet("52-[\"a\"]", 2), Ok(()));
         assert_eq!(reassembly.handle_attachment(Bytes::from_static(b"1")), Ok(None));
         let done = reassembly.handle_attachment(Bytes::from_static(b"2")).unwrap().unwrap();
         assert_eq!(done.attachments, ["1", "2"]);
-        assert!(!reassembly.is_waiting());
-        assert!(reassembly.handle_packet("50-[\"a\"]", 0).unwrap().is_some());
         assert!(!reassembly.is_waiting());
     }
 

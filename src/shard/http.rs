@@ -14,6 +14,9 @@ use crate::ids::{Key, Sid};
 use crate::proto::http::{HttpError, Method, RequestHead};
 use crate::session::{Time, Transport};
 
+/// The Engine.IO protocol that is spoken, as the query's `EIO`.
+const PROTOCOL: &str = "4";
+
 /// A connection that requests come by.
 #[derive(Debug)]
 pub struct Http {
@@ -89,7 +92,7 @@ impl<A: App> Core<A> {
                 }
                 // Idle between two requests is the peer's right to a quiet close; in the middle of one it is told.
                 if !http.input.is_empty() || matches!(http.state, State::Body(_)) {
-                    self.write_conn(key, |out| Reply::plain(false).write(out, 408, &[], b""));
+                    self.write_conn(key, |out| Reply::plain().write(out, 408, &[], b""));
                 }
                 self.close_conn(key);
             }
@@ -154,7 +157,7 @@ impl<A: App> Shard<A> {
 
     /// Answers what is no request, and closes: where the next would begin is not known.
     pub(super) fn refuse(&mut self, conn: Key, error: &HttpError) {
-        self.core.reply(conn, &Reply::plain(false), |reply, out| {
+        self.core.reply(conn, &Reply::plain(), |reply, out| {
             let body = error.to_string();
             reply.write(out, error.status().0, &[("Content-Type", "text/plain")], body.as_bytes());
         });
@@ -166,13 +169,9 @@ impl<A: App> Shard<A> {
         let mounts = self.core.mounts.clone();
         let Some(mount) = mounts.iter().position(|mount| mount.path.trim_end_matches('/') == path) else {
             self.consume(conn, used);
-            return self.core.reply(
-                conn,
-                &without_body(Reply::plain(head.keep_alive()), &head),
-                |reply, out| {
-                    reply.write(out, 404, &[("Content-Type", "text/plain")], b"Not found\n");
-                },
-            );
+            return self.core.reply(conn, &Reply::plain(), |reply, out| {
+                reply.write(out, 404, &[("Content-Type", "text/plain")], b"Not found\n");
+            });
         };
         let options = &mounts[mount].http;
         let reply = Reply::to(&head, options);
@@ -237,6 +236,9 @@ impl<A: App> Shard<A> {
             }
             let session = self.core.find(&sid).ok_or(HandshakeError::UnknownSid)?;
             let entry = self.core.sessions.get(session).filter(|entry| usize::from(entry.mount) == mount);
+            if head.query_get("EIO").as_deref() != Some(PROTOCOL) {
+                return Err(HandshakeError::BadRequest);
+            }
             let carried_by = entry.ok_or(HandshakeError::UnknownSid)?.session.transport();
             return match (upgrade, transport) {
                 (true, Transport::WebSocket) => Ok(Wants::Probe(session)),
@@ -252,7 +254,7 @@ impl<A: App> Shard<A> {
         if upgrade != (transport == Transport::WebSocket) {
             return Err(HandshakeError::BadRequest);
         }
-        if head.query_get("EIO").as_deref() != Some("4") {
+        if head.query_get("EIO").as_deref() != Some(PROTOCOL) {
             return Err(HandshakeError::UnsupportedVersion);
         }
         Ok(Wants::Open(transport))

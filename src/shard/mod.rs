@@ -234,7 +234,7 @@ impl<A: App> Shard<A> {
                 self.core.set_conn_deadline(key, self.core.now + self.core.limits.request_timeout);
                 self.conn_ready(key);
             }
-            Err(full) => self.core.reply(key, &reply::Reply::plain(false), |reply, out| {
+            Err(full) => self.core.reply(key, &reply::Reply::plain(), |reply, out| {
                 reply.write(out, 503, &[("Retry-After", "1")], full.to_string().as_bytes());
             }),
         }

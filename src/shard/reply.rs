@@ -9,12 +9,14 @@ use flate2::write::GzEncoder;
 
 use super::options::{Cors, HttpOptions};
 use crate::ids::Sid;
-use crate::proto::http::{RequestHead, Status, encode_response};
+use crate::proto::http::{Method, RequestHead, Status, encode_response};
 
 /// What must be remembered of a request until it is answered.
 #[derive(Debug)]
 pub struct Reply {
     keep_alive: bool,
+    /// To a HEAD request: the length of the body is told, the body is not.
+    head_only: bool,
     gzip: bool,
     origin: AllowOrigin,
     /// The handshake's answer sets the cookie.
@@ -42,15 +44,16 @@ impl Reply {
     pub fn to(head: &RequestHead, options: &HttpOptions) -> Self {
         Reply {
             keep_alive: head.keep_alive(),
+            head_only: head.method() == Method::Head,
             gzip: accepts_gzip(head),
             origin: AllowOrigin::of(head, options.cors.as_ref()),
             cookie: None,
         }
     }
 
-    /// To a request that no mount is there for.
-    pub fn plain(keep_alive: bool) -> Self {
-        Reply { keep_alive, gzip: false, origin: AllowOrigin::No, cookie: None }
+    /// To what is no request, or none for any mount. The connection ends with it.
+    pub fn plain() -> Self {
+        Reply { keep_alive: false, head_only: false, gzip: false, origin: AllowOrigin::No, cookie: None }
     }
 
     /// Whether the connection goes on after this answer.
@@ -68,7 +71,7 @@ impl Reply {
     pub fn write(&self, out: &mut Vec<u8>, status: u16, headers: &[(&'static str, &str)], body: &[u8]) {
         let mut all: Headers<'_> = headers.iter().map(|(n, v)| (*n, Cow::Borrowed(*v))).collect();
         self.origin.headers(&mut all);
-        encode(out, status, &all, self.keep_alive, body);
+        self.encode(out, status, &all, body);
     }
 
     /// Writes a polling answer, compressed where the client takes that and it is worth it.
@@ -83,9 +86,9 @@ impl Reply {
         if let Some(compressed) = (self.gzip && worth_it).then(|| gzip(payload)).flatten() {
             headers.push(("Content-Encoding", "gzip".into()));
             headers.push(("Vary", "Accept-Encoding".into()));
-            return encode(out, 200, &headers, self.keep_alive, &compressed);
+            return self.encode(out, 200, &headers, &compressed);
         }
-        encode(out, 200, &headers, self.keep_alive, payload);
+        self.encode(out, 200, &headers, payload);
     }
 
     /// Writes the answer to a preflight (Fetch standard, "CORS-preflight request").
@@ -97,7 +100,14 @@ impl Reply {
             headers.push(("Access-Control-Allow-Headers", asked.into()));
             headers.push(("Vary", "Access-Control-Request-Headers".into()));
         }
-        encode(out, 204, &headers, self.keep_alive, b"");
+        self.encode(out, 204, &headers, b"");
+    }
+
+    fn encode(&self, out: &mut Vec<u8>, status: u16, headers: &[(&'static str, Cow<'_, str>)], body: &[u8]) {
+        encode(out, status, headers, self.keep_alive, body);
+        if self.head_only {
+            out.truncate(out.len() - body.len());
+        }
     }
 
     /// Writes an Engine.IO error (the reference server's `abortRequest`).

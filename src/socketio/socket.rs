@@ -116,8 +116,9 @@ impl Socket {
     }
 
     pub(super) fn send_frames(&self, kind: Kind, ack: Option<u64>, body: &Body, volatile: bool) {
-        self.io()
-            .send(Target::Socket(self.id()), volatile, |out| body.write(out, kind, self.namespace_name(), ack));
+        self.io().send(Target::Socket(self.id()), volatile, |out| {
+            body.write(out, kind, self.namespace_name(), ack)
+        });
     }
 
     /// Sends an event, and waits for the answer: its first argument, or all as [`Args`](super::Args).

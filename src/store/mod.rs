@@ -18,6 +18,7 @@ mod timestamp;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 
 pub use message::{
     Appended, Conversation, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageType, NewMessage,
@@ -32,6 +33,9 @@ pub use timestamp::{ParseTimestampError, Timestamp};
 /// the answer, not the operation.
 pub type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
+/// What is to be done with a message that was committed.
+pub type OnCommit = Box<dyn FnOnce(&Arc<Message>) + Send>;
+
 /// The most messages that one [`Store::sync`] returns, whatever limit it is asked for.
 pub const MAX_SYNC_LIMIT: u32 = 1000;
 
@@ -43,7 +47,14 @@ pub trait Store: Send + Sync + 'static {
     /// thread take their `seq` in the order of the calls. After an error the message is normally not stored,
     /// but a failing disk or a dying process can leave it stored without an answer: repeat it with the same
     /// `client_message_id`, which is always safe.
-    fn append(&self, message: NewMessage) -> StoreFuture<Appended>;
+    fn append(&self, message: NewMessage) -> StoreFuture<Appended> {
+        self.append_then(message, Box::new(|_| ()))
+    }
+
+    /// As [`Store::append`], and `then` is called with the message once it is committed, if it was stored now and
+    /// not before. The calls come one at a time and, within a conversation, in the order of `seq`, so what they
+    /// pass on is passed on in that order. They must not block: the next commit waits for them.
+    fn append_then(&self, message: NewMessage, then: OnCommit) -> StoreFuture<Appended>;
 
     /// The messages of a conversation with `seq > after_seq`, oldest first, at most `limit` and never more
     /// than [`MAX_SYNC_LIMIT`]. Sees every append that resolved before the call. An unknown conversation

@@ -39,7 +39,7 @@ pub enum DecodeError {
     /// The first character is no packet type.
     #[error("unknown packet type")]
     UnknownType,
-    /// The attachment count is missing, no number, or over the limit.
+    /// The attachment count is missing, no number, 0, or over the limit.
     #[error("illegal attachments")]
     Attachments,
     /// The ack id is missing where it must be, or too large.
@@ -74,7 +74,7 @@ impl<'a> Packet<'a> {
             let (count, after) = split_digits(rest);
             rest = after.strip_prefix('-').ok_or(DecodeError::Attachments)?;
             let count: usize = count.parse().map_err(|_| DecodeError::Attachments)?;
-            if count > max_attachments {
+            if count == 0 || count > max_attachments {
                 return Err(DecodeError::Attachments);
             }
             Some(count)
@@ -181,6 +181,7 @@ mod tests {
             ("é", DecodeError::UnknownType),
             ("5[\"a\"]", DecodeError::Attachments),
             ("5-[\"a\"]", DecodeError::Attachments),
+            ("50-[\"a\"]", DecodeError::Attachments),
             ("51", DecodeError::Attachments),
             ("511-[\"a\"]", DecodeError::Attachments),
             ("599999999999999999999999-[\"a\"]", DecodeError::Attachments),
@@ -209,7 +210,7 @@ mod tests {
         fn round_trip(
             (kind, attachments) in prop_oneof![
                 Just((Kind::Event, None)), Just((Kind::Ack, None)),
-                (0usize..10).prop_map(|n| (Kind::Event, Some(n))), (0usize..10).prop_map(|n| (Kind::Ack, Some(n)))],
+                (1usize..10).prop_map(|n| (Kind::Event, Some(n))), (1usize..10).prop_map(|n| (Kind::Ack, Some(n)))],
             namespace in prop_oneof![Just("/".to_owned()), "/[a-z0-9?=é]{1,9}"],
             id in 0..=MAX_ID,
             data in r#"\["[a-z]*"(,[0-9]{1,5})*\]"#,

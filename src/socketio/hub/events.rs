@@ -47,10 +47,11 @@ impl Hub {
         client.reassembly.handle_text().map_err(|_| Malformed)?;
         match packet.attachments {
             None => self.dispatch(core, session, &packet, &[]),
-            Some(count) => match client.reassembly.handle_packet(text, count).map_err(|_| Malformed)? {
-                None => Ok(()),
-                Some(whole) => self.dispatch(core, session, &packet, &whole.attachments),
-            },
+            Some(count) => {
+                // Checked now, so that nobody collects attachments for what is malformed anyway.
+                packet.args().map_err(|_| Malformed)?;
+                client.reassembly.handle_packet(text, count).map_err(|_| Malformed)
+            }
         }
     }
 

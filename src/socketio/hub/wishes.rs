@@ -48,7 +48,8 @@ impl Hub {
             Op::SendNamed { target, body, volatile } => {
                 for member in self.select(&target) {
                     let Some(entry) = self.sockets.get(member.socket) else { continue };
-                    let frames = Frames::Shared(body.frames(Kind::Event, entry.socket.namespace_name(), None));
+                    let frames =
+                        Frames::Shared(body.frames(Kind::Event, entry.socket.namespace_name(), None));
                     send(core, member, &frames, local, volatile);
                 }
             }

@@ -22,7 +22,7 @@ use self::lock::DirectoryLock;
 use self::reader::{Read, Reader};
 use self::rows::store_error;
 use self::writer::{Append, Counters, Writer};
-use super::{Appended, Conversation, NewMessage, Store, StoreError, StoreFuture, SyncPage};
+use super::{Appended, Conversation, NewMessage, OnCommit, Store, StoreError, StoreFuture, SyncPage};
 
 /// How a [`SqliteStore`] works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,11 +147,11 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn append(&self, message: NewMessage) -> StoreFuture<Appended> {
+    fn append_then(&self, message: NewMessage, then: OnCommit) -> StoreFuture<Appended> {
         if let Err(error) = message.validate() {
             return Box::pin(async { Err(error) });
         }
-        self.ask(|queues| &queues.appends, |reply| Append { message, reply })
+        self.ask(|queues| &queues.appends, |reply| Append { message, then, reply })
     }
 
     fn sync(&self, conversation: Conversation, after_seq: u64, limit: u32) -> StoreFuture<SyncPage> {

@@ -14,11 +14,12 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::rows::{self, SELECT_MESSAGE, conversation_key, signed, store_error};
-use crate::store::{Appended, Conversation, Message, NewMessage, StoreError, Timestamp};
+use crate::store::{Appended, Conversation, Message, NewMessage, OnCommit, StoreError, Timestamp};
 
 /// A message, and who waits for it.
 pub(super) struct Append {
     pub message: NewMessage,
+    pub then: OnCommit,
     pub reply: oneshot::Sender<Result<Appended, StoreError>>,
 }
 
@@ -43,19 +44,24 @@ impl Writer {
         let mut batch = Vec::new();
         let mut places = Places::new(HOT_CONVERSATIONS);
         while self.queue.blocking_recv_many(&mut batch, self.max_batch) > 0 {
-            let (messages, replies): (Vec<_>, Vec<_>) =
-                batch.drain(..).map(|append| (append.message, append.reply)).unzip();
+            let (messages, waiting): (Vec<_>, Vec<_>) =
+                batch.drain(..).map(|append| (append.message, (append.reply, append.then))).unzip();
             let results = match store(&mut self.connection, &mut places, messages) {
                 Ok(results) => results,
                 Err(error) => {
                     places.clear();
-                    replies.iter().map(|_| Err(error.clone())).collect()
+                    waiting.iter().map(|_| Err(error.clone())).collect()
                 }
             };
             self.count(&results);
-            for (reply, result) in replies.into_iter().zip(results) {
+            for ((reply, then), result) in waiting.into_iter().zip(results) {
+                let stored = result.as_ref().ok().filter(|appended| !appended.duplicate);
+                let stored = stored.map(|appended| Arc::clone(&appended.message));
                 // Whoever does not wait any more does not want to know.
                 let _ = reply.send(result);
+                if let Some(message) = stored {
+                    then(&message);
+                }
             }
         }
         // The next start need not replay the log. If this fails, it will.
