@@ -92,9 +92,11 @@ pub fn encode_response(
     for (name, value) in headers.iter().filter(|(name, _)| is_token(name)) {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b": ");
-        out.extend(
-            value.bytes().map(|byte| if byte.is_ascii_control() && byte != b'\t' { b' ' } else { byte }),
-        );
+        if value.bytes().any(breaks_a_line) {
+            out.extend(value.bytes().map(|byte| if breaks_a_line(byte) { b' ' } else { byte }));
+        } else {
+            out.extend_from_slice(value.as_bytes());
+        }
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
@@ -115,13 +117,19 @@ fn push_decimal(out: &mut Vec<u8>, mut number: usize) {
     out.extend_from_slice(&digits[at..]);
 }
 
+fn breaks_a_line(byte: u8) -> bool {
+    byte.is_ascii_control() && byte != b'\t'
+}
+
 fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token_byte)
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9')
+        || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+')
+        || matches!(byte, b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
 }
 
 #[cfg(test)]
@@ -171,6 +179,13 @@ mod tests {
             text,
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\nX-A: 1  X-B: 2    body \r\n\r\n"
         );
+    }
+
+    #[test]
+    fn token_bytes() {
+        let tokens: String = (0..=255).filter(|&byte| is_token_byte(byte)).map(char::from).collect();
+        let expected = "!#$%&'*+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcdefghijklmnopqrstuvwxyz|~";
+        assert_eq!(tokens, expected);
     }
 
     #[test]
