@@ -143,6 +143,8 @@ for (const [what, packet] of Object.entries(wrongHeaders)) {
   check(`closed: ${what}`, async () => {
     const ws = await openSocket(handle.port);
     ws.text(packet);
+    // Where one attachment is announced it may be judged with its header or when it is complete.
+    if (/^4[56]1-/.test(packet)) ws.binary(bytes(1));
     assert.deepEqual((await ws.closed()).before, []);
   });
 }

@@ -5,6 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onReference } from './check.mjs';
+import { binDir } from './server.mjs';
 
 const suite = dirname(dirname(fileURLToPath(import.meta.url)));
 const [major, minor] = process.versions.node.split('.').map(Number);
@@ -18,6 +19,12 @@ const suites = {
 };
 
 const names = process.argv.slice(2).flatMap((name) => (name === 'all' ? Object.keys(suites) : [name]));
+const needed = { raw: ['examples/conformance'], clients: ['examples/conformance', 'examples/echo'], im: ['tokio-socketio'], python: ['examples/conformance'] };
+const missing = onReference ? [] : names.flatMap((name) => needed[name] ?? []).filter((program) => !existsSync(join(binDir, program)));
+if (missing.length > 0) {
+  console.error(`no ${[...new Set(missing)].join(', ')} in ${binDir}: cargo build --release --bins --examples, or set SIO_BIN_DIR`);
+  process.exit(1);
+}
 const failed = names.filter((name) => {
   if (!(name in suites)) throw new Error(`no suite ${name}; there are ${Object.keys(suites).join(', ')}`);
   console.log(`== ${name}`);

@@ -11,7 +11,7 @@ import { until, within } from './wait.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const suite = dirname(here);
-const binDir = resolve(suite, process.env.SIO_BIN_DIR ?? '../target/release');
+export const binDir = resolve(suite, process.env.SIO_BIN_DIR ?? '../target/release');
 const running = new Set();
 
 process.on('exit', (code) => {
@@ -38,7 +38,7 @@ export function startNode({ dir, args = [] } = {}) {
 
 class Server {
   constructor(name, program, argsFor, portCount = 1) {
-    if (!existsSync(program)) throw new Error(`no ${program}: build it first (cargo build --release --examples)`);
+    if (!existsSync(program)) throw new Error(`no ${program}: build it first (cargo build --release --bins --examples)`);
     Object.assign(this, { name, program, argsFor, portCount });
     this.dir = mkdtempSync(join(tmpdir(), `sio-${name}-`));
     this.logFile = join(this.dir, 'server.log');
