@@ -4,6 +4,8 @@ pub mod cli;
 pub mod close;
 pub mod config;
 pub mod ids;
+pub mod im;
+pub mod node;
 pub mod proto;
 pub mod session;
 pub mod shard;

@@ -1,0 +1,68 @@
+//! Who a connection belongs to. In open mode, for development, whoever `?userId=` says.
+
+use std::num::NonZeroU64;
+
+use serde_json::json;
+
+use crate::socketio::{Refused, Socket};
+use crate::store::MAX_ID;
+
+/// A user whose identity is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User(NonZeroU64);
+
+impl User {
+    /// The user that a connection belongs to.
+    pub fn of(socket: &Socket) -> Option<User> {
+        socket.extensions().get::<User>().as_deref().copied()
+    }
+
+    /// From decimal digits: 1 to 2^53-1.
+    fn parse(text: &str) -> Option<User> {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let id = digits.then(|| text.parse::<NonZeroU64>().ok()).flatten()?;
+        (id.get() <= MAX_ID).then_some(User(id))
+    }
+
+    /// The number.
+    pub fn id(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The room that all connections of the user are in.
+    pub fn room(self) -> String {
+        room(self.id())
+    }
+}
+
+/// The room of a user.
+pub fn room(user_id: u64) -> String {
+    format!("user:{user_id}")
+}
+
+/// Open mode: the query is believed.
+pub async fn open(socket: Socket) -> Result<(), Refused> {
+    let claimed = socket.handshake().query("userId").unwrap_or_default();
+    let Some(user) = User::parse(&claimed) else {
+        return Err(Refused::new(format!("?userId= must be an integer from 1 to {MAX_ID}"))
+            .with_data(json!({ "code": "invalid_user_id" })));
+    };
+    socket.extensions().insert(user);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_id_is_a_number_that_javascript_can_count() {
+        for text in ["1", "9007199254740991", "007"] {
+            assert!(User::parse(text).is_some(), "{text}");
+        }
+        for text in ["", "0", "-1", "+1", "1.5", "1e3", " 1", "9007199254740992", "99999999999999999999", "١"]
+        {
+            assert_eq!(User::parse(text), None, "{text}");
+        }
+    }
+}

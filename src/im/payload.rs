@@ -1,0 +1,39 @@
+//! Payloads from clients: decoded strictly, refused with words that say what is wrong.
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+
+use super::answer::Refusal;
+use crate::socketio::Args;
+use crate::store::MAX_ID;
+
+/// The command's payload: its first argument, an object.
+pub fn decode<T: DeserializeOwned>(args: &Args) -> Result<T, Refusal> {
+    let object: serde_json::Map<_, _> =
+        args.first().map_err(|_| Refusal::new("invalid_payload", "the payload must be an object"))?;
+    T::deserialize(serde_json::Value::Object(object))
+        .map_err(|error| Refusal::new("invalid_payload", error.to_string()))
+}
+
+/// An id of a user or a group: 1 to 2^53-1, as a number or, as some clients write it, as its decimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Id(pub u64);
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(u64),
+            Digits(String),
+        }
+        let id = match Written::deserialize(deserializer) {
+            Ok(Written::Number(id)) => Some(id),
+            Ok(Written::Digits(digits)) => digits.parse().ok(),
+            Err(_) => None,
+        };
+        id.filter(|id| (1..=MAX_ID).contains(id))
+            .map(Id)
+            .ok_or_else(|| D::Error::custom(format!("an id must be an integer from 1 to {MAX_ID}")))
+    }
+}
