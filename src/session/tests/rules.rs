@@ -213,6 +213,18 @@ fn a_second_poll_ends_the_session_and_the_first_is_told() {
 }
 
 #[test]
+fn a_session_that_ends_at_once_sends_nothing_more() {
+    let mut shell = Shell::polling();
+    shell.lazy = true;
+    shell.poll().unwrap();
+    shell.send("in the same turn");
+    assert_eq!(shell.poll(), Err(BadRequest));
+    assert_eq!(shell.session.queued_bytes(), 0);
+    shell.settle();
+    assert_eq!(shell.take(), [answer("1"), Out::Closed(CloseReason::TransportError)]);
+}
+
+#[test]
 fn a_second_post_ends_the_session_and_the_pending_poll_is_told() {
     let mut shell = Shell::polling();
     shell.poll().unwrap();

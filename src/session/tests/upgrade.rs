@@ -391,12 +391,16 @@ fn a_session_closed_while_probed_waits_for_neither_for_ever() {
 
 #[test]
 fn polling_requests_that_break_after_the_upgrade_do_not_matter() {
-    let mut shell = probed();
-    shell.post_begins().unwrap();
-    shell.probe_says("5");
-    shell.lost(Link::Polling);
-    shell.send("a");
-    assert_eq!((shell.take(), shell.closed), (vec![frame("4a")], None));
+    for posting in [false, true] {
+        let mut shell = probed();
+        if posting {
+            shell.post_begins().unwrap();
+        }
+        shell.probe_says("5");
+        shell.lost(Link::Polling);
+        shell.send("a");
+        assert_eq!((shell.take(), shell.closed), (vec![frame("4a")], None));
+    }
 }
 
 #[test]
