@@ -1,5 +1,6 @@
 //! A Socket.IO server, hand-written over raw tokio TCP.
 
+pub mod api;
 pub mod cli;
 pub mod close;
 pub mod config;

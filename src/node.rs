@@ -3,13 +3,15 @@
 use std::io;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
+
 use crate::config::{Config, LogFormat};
 use crate::im::{self, Im};
 use crate::session::Settings;
 use crate::shard::{Cors, HttpOptions, Limits};
 use crate::socketio::Io;
 use crate::store::{SqliteOptions, SqliteStore, Store};
-use crate::{config, proto, session};
+use crate::{api, config, proto, session};
 
 /// Why a node did not start, or did not end well. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +37,19 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     };
     let path = config.store.sqlite_path().to_owned();
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, options)).await;
-    let store: Arc<dyn Store> = Arc::new(opened.map_err(io::Error::other)??);
+    let store = Arc::new(opened.map_err(io::Error::other)??);
+    let http = TcpListener::bind(config.node.http_listen).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("can't listen on {}: {error}", config.node.http_listen))
+    })?;
 
     let io = server(&config);
     Im::install(&io, store.clone(), service(&config));
     let server = io.listen(config.socketio.listen)?;
+    let sources = api::Sources { node: server.node().clone(), store: store.clone() };
+    let api = tokio::spawn(api::serve(http, sources));
     tracing::info!(
         node = config.node.id,
+        http = %config.node.http_listen,
         socketio = %server.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
         path = config.socketio.path,
         store = %config.store.sqlite_path().display(),
@@ -57,6 +65,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     }
     tracing::info!(node = config.node.id, "draining: no new connections, what is queued is still written");
     server.stop(config.node.drain_timeout).await;
+    api.abort();
     store.close().await?;
     tracing::info!(node = config.node.id, "the node has stopped");
     Ok(())

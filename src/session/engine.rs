@@ -10,8 +10,9 @@
 //! ```
 //!
 //! The shell owns the connections. It names the one that something came by with a [`Link`], and after each
-//! call it does what [`Session::poll_output`] says until that says nothing more, and comes back at
-//! [`Session::poll_timeout`]. A session never touches a connection, so nothing of it can leak in one.
+//! call, or once after all calls of a turn, it does what [`Session::poll_output`] says until that says
+//! nothing more, and comes back at [`Session::poll_timeout`]. A session never touches a connection, so nothing
+//! of it can leak in one.
 
 use bytes::Bytes;
 
@@ -232,7 +233,7 @@ impl Session {
                 self.probe_output = ProbeOutput::Pong;
                 Ok(None)
             }
-            (Upgrade::Probed { .. }, Packet::Upgrade) if self.is_open() => {
+            (Upgrade::Probed { .. }, Packet::Upgrade) => {
                 self.upgrade = Upgrade::Done;
                 self.transport = Transport::WebSocket;
                 Ok(None)
@@ -272,6 +273,8 @@ impl Session {
     /// A WebSocket wants to take over from polling.
     pub fn handle_probe(&mut self, settings: &Settings, now: Time) -> Result<(), Refused> {
         match self.upgrade {
+            // The shell still holds the last one.
+            Upgrade::Idle if self.probe_output == ProbeOutput::Close => Err(Refused::UnderWay),
             Upgrade::Idle if self.is_open() && settings.allow_upgrades => {
                 self.upgrade = Upgrade::Open { by: now + settings.upgrade_timeout };
                 Ok(())
@@ -305,21 +308,19 @@ impl Session {
     /// Time has passed; see [`Session::poll_timeout`].
     pub fn handle_timeout(&mut self, settings: &Settings, now: Time) {
         match self.state {
-            State::Open => {
-                if self.heartbeat_at <= now {
-                    if self.awaiting_pong {
-                        return self.end(CloseReason::PingTimeout);
-                    }
-                    self.awaiting_pong = true;
-                    self.heartbeat_at = now + settings.ping_timeout;
-                    self.outbox.write_text(b"2");
+            State::Open if self.heartbeat_at <= now => {
+                if self.awaiting_pong {
+                    return self.end(CloseReason::PingTimeout);
                 }
-                if self.upgrade.deadline() <= now {
-                    self.give_up_probe();
-                }
+                self.awaiting_pong = true;
+                self.heartbeat_at = now + settings.ping_timeout;
+                self.outbox.write_text(b"2");
             }
-            State::Closing { reason, by } if by <= now => self.end(reason),
-            State::Closing { .. } | State::Closed { .. } | State::Gone => (),
+            State::Closing { reason, by } if by <= now => return self.end(reason),
+            State::Open | State::Closing { .. } | State::Closed { .. } | State::Gone => (),
+        }
+        if self.upgrade.deadline() <= now {
+            self.give_up_probe();
         }
     }
 
@@ -352,7 +353,10 @@ impl Session {
     pub fn close(&mut self, reason: CloseReason, settings: &Settings, now: Time) {
         if self.is_open() {
             self.state = State::Closing { reason, by: now + settings.close_timeout };
-            self.give_up_probe();
+            // Once probed, the client may have let go of polling: what is queued then leaves by the upgrade.
+            if matches!(self.upgrade, Upgrade::Open { .. }) {
+                self.give_up_probe();
+            }
         }
     }
 
@@ -365,6 +369,9 @@ impl Session {
 
     /// The next thing to do, or `None`. `writable`: the WebSocket has nothing unsent.
     pub fn poll_output(&mut self, writable: bool) -> Option<Output> {
+        if self.state == State::Gone {
+            return None;
+        }
         match std::mem::replace(&mut self.probe_output, ProbeOutput::Nothing) {
             ProbeOutput::Pong => return Some(Output::Probe("3probe")),
             ProbeOutput::Close => return Some(Output::CloseProbe),
@@ -384,7 +391,12 @@ impl Session {
             }
             State::Closing { reason, .. } if self.poll => {
                 self.state = State::Closed { reason };
+                self.give_up_probe();
                 Some(self.answer_poll(Some(b"1")))
+            }
+            // Who closes need not be told (protocol test suite, "forcefully closes the session").
+            State::Closed { reason: CloseReason::TransportClose } if self.poll => {
+                Some(self.answer_poll(Some(b"6")))
             }
             State::Closed { .. } if self.poll => Some(self.answer_poll(Some(b"1"))),
             State::Closed { reason } => self.gone(reason),
@@ -424,11 +436,12 @@ impl Session {
 
     /// When [`Session::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Time {
-        match self.state {
-            State::Open => self.heartbeat_at.min(self.upgrade.deadline()),
+        let at = match self.state {
+            State::Open => self.heartbeat_at,
             State::Closing { by, .. } => by,
             State::Closed { .. } | State::Gone => Time::NEVER,
-        }
+        };
+        at.min(self.upgrade.deadline())
     }
 
     fn end(&mut self, reason: CloseReason) {

@@ -14,6 +14,9 @@ mod settings;
 mod time;
 mod upgrade;
 
+#[cfg(test)]
+mod tests;
+
 pub use acks::Acks;
 pub use engine::{Link, Message, Output, Overlap, Session, Transport};
 pub use namespaces::{Namespaces, Violation};

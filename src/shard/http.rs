@@ -8,6 +8,7 @@ use super::app::App;
 use super::conn::Phase;
 use super::core::{Core, Timer};
 use super::mail::{HandOff, Mail};
+use super::options::HttpOptions;
 use super::polling::Post;
 use super::reply::{HandshakeError, Reply, write_upgrade_error};
 use crate::ids::{Key, Sid};
@@ -167,9 +168,12 @@ impl<A: App> Shard<A> {
     fn route(&mut self, conn: Key, head: RequestHead, used: usize) {
         let path = head.path().trim_end_matches('/');
         let mounts = self.core.mounts.clone();
+        let upgrade = head.has_token("Connection", "upgrade") && head.has_token("Upgrade", "websocket");
         let Some(mount) = mounts.iter().position(|mount| mount.path.trim_end_matches('/') == path) else {
             self.consume(conn, used);
-            return self.core.reply(conn, &Reply::plain(), |reply, out| {
+            let reply = without_body(Reply::to(&head, &HttpOptions::default()), &head);
+            let reply = if upgrade { reply.last() } else { reply };
+            return self.core.reply(conn, &reply, |reply, out| {
                 reply.write(out, 404, &[("Content-Type", "text/plain")], b"Not found\n");
             });
         };
@@ -181,7 +185,6 @@ impl<A: App> Shard<A> {
                 .core
                 .reply(conn, &without_body(reply, &head), |reply, out| reply.write_preflight(out, &head));
         }
-        let upgrade = head.has_token("Connection", "upgrade") && head.has_token("Upgrade", "websocket");
         match self.verify(&head, mount, upgrade) {
             Ok(Wants::OtherShard(sid)) => self.hand_off(conn, sid),
             Ok(Wants::Open(transport)) => {

@@ -206,7 +206,8 @@ impl<A: App> Shard<A> {
                 }
                 Some(Output::AnswerPoll(payload)) => self.answer_poll(key, &payload),
                 Some(Output::Probe(packet)) => {
-                    if let Some(probe) = entry.probe {
+                    // The client may have completed its upgrade in the same turn.
+                    if let Some(probe) = entry.probe.or(entry.websocket) {
                         self.core.write_conn(probe, |out| {
                             ws::encode_header(out, Opcode::Text, packet.len(), false);
                             out.extend_from_slice(packet.as_bytes());
