@@ -117,8 +117,8 @@ settings! {
 
     /// Where messages are kept.
     store: StoreSettings {
-        /// The database: sqlite:<path of the file>.
-        url: String = text("sqlite:data/tokio-socketio.db"), Test("sqlite:<path of the file>; mysql:// is not in this version yet", rules::is_store_url), Url;
+        /// The database: "sqlite:" and the path of its file.
+        url: String = text("sqlite:data/tokio-socketio.db"), Test("sqlite:PATH, such as sqlite:data/im.db; mysql:// is not in this version yet", rules::is_store_url), Url;
         /// Operations that may wait for the database; more are refused.
         queue: usize = 10_000, Range(1, 1_000_000);
         /// Messages that are committed together at most.

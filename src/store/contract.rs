@@ -3,9 +3,11 @@
 //! Each test is given an empty store, and uses nothing but the trait.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::{
-    Appended, Conversation, MAX_ID, MAX_SYNC_LIMIT, MessageType, NewMessage, Store, Target, Timestamp,
+    Appended, Conversation, MAX_ID, MAX_SYNC_LIMIT, Message, MessageType, NewMessage, Store, Target,
+    Timestamp,
 };
 
 /// One `#[tokio::test]` for each rule of the contract. `$open` is an expression that makes a store, and whatever
@@ -17,6 +19,7 @@ macro_rules! contract_tests {
         seq_counts_each_conversation_from_one
         concurrent_writers_leave_no_gap
         calls_from_one_thread_keep_their_order
+        commits_are_told_in_order_of_seq
         a_repeated_message_is_stored_once
         concurrent_repetitions_are_stored_once
         client_ids_of_different_senders_do_not_meet
@@ -43,7 +46,7 @@ async fn append(store: &dyn Store, message: NewMessage) -> Appended {
 }
 
 /// All messages of a conversation; fails if their seq is not 1, 2, 3, …
-async fn all(store: &dyn Store, conversation: Conversation) -> Vec<super::Message> {
+async fn all(store: &dyn Store, conversation: Conversation) -> Vec<Message> {
     let mut messages = Vec::new();
     loop {
         let page =
@@ -166,6 +169,37 @@ pub async fn calls_from_one_thread_keep_their_order(store: &dyn Store) {
         let message = answer.await.unwrap().message;
         assert_eq!((message.content.as_str(), message.seq), (n.to_string().as_str(), n as u64 + 1));
     }
+}
+
+pub async fn commits_are_told_in_order_of_seq(store: &dyn Store) {
+    let (told, mut messages) = tokio::sync::mpsc::unbounded_channel();
+    let mut appended = Vec::new();
+    for n in 0..60 {
+        let told = told.clone();
+        let then = Box::new(move |message: &Arc<Message>| told.send(Arc::clone(message)).unwrap());
+        // Each third one is stored before, each fifth cannot be stored: neither is told.
+        let sender = if n % 5 == 4 { 0 } else { 1 };
+        let id = if n % 3 == 2 { "0".to_owned() } else { n.to_string() };
+        let message = with_client_id(NewMessage::text(sender, Target::Group(1), n.to_string()), &id);
+        let answer = store.append_then(message, then);
+        // Told also when nobody waits for the answer.
+        if n % 2 == 0 {
+            appended.push(answer);
+        }
+    }
+    drop(told);
+    for answer in appended {
+        match answer.await {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.code(), "invalid_message"),
+        }
+    }
+    let mut in_order = Vec::new();
+    while let Some(message) = messages.recv().await {
+        in_order.push((*message).clone());
+    }
+    assert_eq!(in_order.len(), (0..60).filter(|n| n % 5 != 4 && n % 3 != 2).count());
+    assert_eq!(in_order, all(store, Conversation::Group(1)).await);
 }
 
 pub async fn a_repeated_message_is_stored_once(store: &dyn Store) {
