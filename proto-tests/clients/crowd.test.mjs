@@ -11,7 +11,7 @@ const CONNECTING_AT_ONCE = 50;
 
 let server;
 before(async () => { server = await startServer('echo'); });
-after(() => server.stop());
+after(() => server?.stop());
 
 check('a thousand clients', { timeout: 120_000 }, async (t) => {
   t.after(() => {}); // the clients' own clean-up hooks follow

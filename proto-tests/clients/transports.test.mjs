@@ -11,7 +11,7 @@ import { once } from '../support/wait.mjs';
 
 let server;
 before(async () => { server = await startServer('conformance'); });
-after(() => server.stop());
+after(() => server?.stop());
 
 for (const [name, io] of Object.entries(versions)) {
   check(`starts on polling, is offered websocket and takes it: ${name}`, async (t) => {
