@@ -30,7 +30,7 @@ for (const [name, io] of Object.entries(versions)) {
   });
 
   check(`upgrade: false stays on polling: ${name}`, async (t) => {
-    const socket = await client(t, io, server.url, { upgrade: false });
+    const socket = client(t, io, server.url, { upgrade: false });
     await connection(socket);
     for (let i = 0; i < 20; i++) assert.deepEqual(await ask(socket, 'message-with-ack', i), [i]);
     assert.equal(socket.io.engine.transport.name, 'polling');
