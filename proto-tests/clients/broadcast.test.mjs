@@ -9,7 +9,7 @@ import { until } from '../support/wait.mjs';
 
 let server;
 before(async () => { server = await startServer('echo'); });
-after(() => server.stop());
+after(() => server?.stop());
 
 check('every client hears every broadcast, once and in order', async (t) => {
   const sockets = await Promise.all(everyClient.map(([, io, options]) => connected(t, io, server.url, options)));

@@ -8,7 +8,7 @@ import { once, until } from '../support/wait.mjs';
 
 let server;
 before(async () => { server = await startServer('conformance'); });
-after(() => server.stop());
+after(() => server?.stop());
 
 const MAX = 1_000_000;
 

@@ -8,7 +8,7 @@ import { once } from '../support/wait.mjs';
 
 let server;
 before(async () => { server = await startServer('conformance'); });
-after(() => server.stop());
+after(() => server?.stop());
 
 const deep = (levels) => (levels === 0 ? 'bottom' : levels % 2 ? [deep(levels - 1)] : { in: deep(levels - 1) });
 

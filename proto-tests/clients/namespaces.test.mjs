@@ -8,7 +8,7 @@ import { once } from '../support/wait.mjs';
 
 let server;
 before(async () => { server = await startServer('conformance'); });
-after(() => server.stop());
+after(() => server?.stop());
 
 for (const [name, io, options] of everyClient) {
   check(`two namespaces share one connection: ${name}`, async (t) => {

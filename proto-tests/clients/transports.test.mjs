@@ -11,7 +11,7 @@ import { once } from '../support/wait.mjs';
 
 let server;
 before(async () => { server = await startServer('conformance'); });
-after(() => server.stop());
+after(() => server?.stop());
 
 for (const [name, io] of Object.entries(versions)) {
   check(`starts on polling, is offered websocket and takes it: ${name}`, async (t) => {
@@ -30,7 +30,7 @@ for (const [name, io] of Object.entries(versions)) {
   });
 
   check(`upgrade: false stays on polling: ${name}`, async (t) => {
-    const socket = await client(t, io, server.url, { upgrade: false });
+    const socket = client(t, io, server.url, { upgrade: false });
     await connection(socket);
     for (let i = 0; i < 20; i++) assert.deepEqual(await ask(socket, 'message-with-ack', i), [i]);
     assert.equal(socket.io.engine.transport.name, 'polling');

@@ -9,7 +9,7 @@ import { until } from '../support/wait.mjs';
 
 let node;
 before(async () => { node = await startNode(); });
-after(() => node.stop());
+after(() => node?.stop());
 
 check('after a restart on the same folder every message is there, and seq goes on', async (t) => {
   const sender = await device(t, node, 101);

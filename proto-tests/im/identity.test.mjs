@@ -11,7 +11,7 @@ import { once } from '../support/wait.mjs';
 
 let node;
 before(async () => { node = await startNode(); });
-after(() => node.stop());
+after(() => node?.stop());
 
 const wrong = ['', '?userId=', '?userId=0', '?userId=-1', '?userId=abc', '?userId=1.5', '?userId=9007199254740992',
   '?userId=99999999999999999999', '?userId=1%00', '?userId=%F0%9F%98%80', '?user=1', '?userId=1e3'];

@@ -10,7 +10,7 @@ import { once, until } from '../support/wait.mjs';
 let node;
 let nextUser = 1;
 before(async () => { node = await startNode(); });
-after(() => node.stop());
+after(() => node?.stop());
 
 /** User ids that no other test has. */
 const users = (count) => Array.from({ length: count }, () => nextUser++);

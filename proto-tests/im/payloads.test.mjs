@@ -7,7 +7,7 @@ import { startNode } from '../support/server.mjs';
 
 let node;
 before(async () => { node = await startNode(); });
-after(() => node.stop());
+after(() => node?.stop());
 
 const right = { toUserId: 2, messageType: 1, content: 'right' };
 const without = (key) => { const { [key]: _, ...rest } = right; return rest; };

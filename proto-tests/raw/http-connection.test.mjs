@@ -30,13 +30,13 @@ check('pipelined requests are answered in order', async () => {
   tcp.write(Buffer.concat([
     encode({ method: 'POST', path: session.target, body: '4pipelined' }),
     encode({ path: session.target }),
-    encode({ path: '/nope' }),
     encode(handshake),
+    encode({ path: '/nope' }),
   ]));
   assert.equal((await readResponse(tcp)).text, 'ok');
   assert.equal((await readResponse(tcp)).text, '4pipelined');
-  assert.equal((await readResponse(tcp)).status, 404);
   assert.equal((await readResponse(tcp)).text[0], '0');
+  assert.equal((await readResponse(tcp)).status, 404);
   tcp.destroy();
 });
 

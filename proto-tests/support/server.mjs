@@ -81,8 +81,8 @@ class Server {
     });
     await until(async () => {
       if (this.exited) throw new Error(`${this.name} ended before it accepted:\n${this.log()}`);
-      return (await Promise.all(this.ports.map(accepts))).every(Boolean);
-    }, `${this.name} accepts on ${this.ports}`);
+      return accepts(this.port);
+    }, `${this.name} accepts on ${this.port}`);
   }
 
   assertAlive() {
