@@ -71,10 +71,6 @@ settings! {
         http_compression: bool = true, Any;
         /// Polling responses below this are sent as they are.
         http_compression_threshold: ByteSize = ByteSize(1024), Range(ByteSize(0), mib(1024));
-        /// Negotiate permessage-deflate with WebSocket clients that offer it. Costs memory for each of them.
-        per_message_deflate: bool = false, Any;
-        /// WebSocket messages below this are sent as they are.
-        per_message_deflate_threshold: ByteSize = ByteSize(1024), Range(ByteSize(0), mib(1024));
     }
 
     /// What a client or all of them together may use.

@@ -274,7 +274,7 @@ mod tests {
         assert!(args.first::<String>().is_err());
         let none = Args::new("]", &[]);
         assert_eq!((none.first::<Option<u8>>(), none.first::<()>()), (Ok(None), Ok(())));
-        assert_eq!(none.first::<u8>().unwrap_err().to_string(), "an argument is missing");
+        assert!(none.first::<u8>().unwrap_err().to_string().starts_with("an argument is missing"));
     }
 
     #[test]

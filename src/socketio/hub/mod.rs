@@ -119,7 +119,7 @@ impl Hub {
         (entry.socket.id() == *id).then_some(key)
     }
 
-    fn socket_io<'a>(core: &'a mut Core, session: Key) -> Option<&'a mut SocketIo> {
+    fn socket_io(core: &mut Core, session: Key) -> Option<&mut SocketIo> {
         match core.client_mut(session)? {
             Client::SocketIo(client) => Some(client),
             Client::Raw { .. } => None,

@@ -6,6 +6,7 @@
 //! from what the database says.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -59,8 +60,11 @@ impl Writer {
                 let stored = stored.map(|appended| Arc::clone(&appended.message));
                 // Whoever does not wait any more does not want to know.
                 let _ = reply.send(result);
-                if let Some(message) = stored {
-                    then(&message);
+                // Whatever goes wrong in there is not to end this thread.
+                if let Some(message) = stored
+                    && catch_unwind(AssertUnwindSafe(|| then(&message))).is_err()
+                {
+                    tracing::error!(id = message.id, "what follows a commit has panicked");
                 }
             }
         }
