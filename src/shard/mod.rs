@@ -55,6 +55,16 @@ pub use self::ready::wake_shard;
 pub use self::rooms::{Memberships, Rooms};
 pub use self::table::Table;
 
+/// Bytes of a connection in its table.
+#[cfg(test)]
+pub(crate) const CONN_BYTES: usize = size_of::<Conn>();
+
+/// Bytes of a session in its table, with what the application keeps for it.
+#[cfg(test)]
+pub(crate) const fn entry_bytes<C>() -> usize {
+    size_of::<Entry<C>>()
+}
+
 /// The shards of a node, running.
 pub struct Shards<A: App> {
     mailboxes: Mailboxes<Mail<A::Mail>>,

@@ -98,7 +98,7 @@ mod tests {
         set_shard_waker(&Waker::from(count.clone()));
         let keys = [Key { slot: 7, generation: u32::MAX }, Key { slot: u32::MAX, generation: 0 }];
         let wakers = keys.map(waker);
-        wakers[0].clone().wake();
+        wakers[0].wake_by_ref();
         wakers[1].wake_by_ref();
         assert_eq!(count.0.load(Ordering::Relaxed), 1, "the shard is woken for the first only");
         let mut ready = Vec::new();

@@ -37,7 +37,7 @@ impl Memberships {
     }
 
     /// How many rooms the member is in.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.rooms.len()
     }
 }

@@ -114,6 +114,11 @@ impl<T> Table<T> {
         }
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.len

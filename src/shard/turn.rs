@@ -99,8 +99,7 @@ impl<A: App> Shard<A> {
     /// Reads what there is on a connection, a scratch buffer's worth per turn.
     pub(super) fn conn_ready(&mut self, key: Key) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        loop {
-            let Some(conn) = self.core.conns.get_mut(key) else { break };
+        while let Some(conn) = self.core.conns.get_mut(key) {
             match conn.read(key, &mut scratch) {
                 Read::Nothing => break,
                 Read::End => {
@@ -277,7 +276,7 @@ impl<A: App> Shard<A> {
 
     fn is_stopped(&self) -> bool {
         let Some(by) = self.stop_by else { return false };
-        by <= self.core.now || self.core.conns.len() == 0
+        by <= self.core.now || self.core.conns.is_empty()
     }
 
     fn sleep(&mut self, context: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) {

@@ -33,6 +33,10 @@ struct Inner {
     connected: AtomicBool,
 }
 
+/// Bytes of a socket behind its handles.
+#[cfg(test)]
+pub(super) const INNER_BYTES: usize = size_of::<Inner>();
+
 impl std::fmt::Debug for Socket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Socket").field("id", &self.0.id).field("namespace", &self.0.namespace).finish()

@@ -6,6 +6,8 @@ mod events;
 mod membership;
 mod run;
 mod select;
+#[cfg(test)]
+mod sizes;
 mod wishes;
 
 use std::collections::HashMap;

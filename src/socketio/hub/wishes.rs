@@ -146,7 +146,7 @@ impl Hub {
         let mut memberships = std::mem::take(&mut entry.memberships);
         if let Some(namespace) = self.namespaces.get_mut(namespace) {
             for room in join {
-                if memberships.len() >= max_rooms && !memberships.contains(room) {
+                if memberships.count() >= max_rooms && !memberships.contains(room) {
                     tracing::warn!(socket = %id, room = %room, max_rooms, "a room is not joined: too many");
                     continue;
                 }
