@@ -4,6 +4,7 @@
 //! answers "need more", a value, or an error; it takes whole items only, and checks a limit on the
 //! header before it reserves a byte. However the input is cut into chunks, the output is the same.
 
+mod decimal;
 pub mod eio;
 pub mod http;
 pub mod sio;

@@ -209,6 +209,8 @@ pub(crate) struct Shard<A: App> {
     fired: Vec<core::Timer>,
     /// Not before this time is anything accepted.
     accept_at: Time,
+    /// The last try to accept failed, and was logged.
+    accept_failing: bool,
     /// When to be gone, once told to stop.
     stop_by: Option<Time>,
 }
@@ -227,6 +229,7 @@ impl<A: App> Shard<A> {
             mail: Vec::new(),
             fired: Vec::new(),
             accept_at: Time(0),
+            accept_failing: false,
             stop_by: None,
         }
     }

@@ -72,10 +72,15 @@ impl<A: App> Shard<A> {
                 }
                 match self.listeners[index].poll_accept(context) {
                     Poll::Pending => break,
-                    Poll::Ready(Ok((stream, remote))) => self.accepted(stream, remote),
+                    Poll::Ready(Ok((stream, remote))) => {
+                        self.accept_failing = false;
+                        self.accepted(stream, remote);
+                    }
                     Poll::Ready(Err(error)) if is_of_one_connection(&error) => (),
                     Poll::Ready(Err(error)) => {
-                        tracing::warn!(shard = self.core.id, %error, "can't accept, trying again shortly");
+                        if !std::mem::replace(&mut self.accept_failing, true) {
+                            tracing::warn!(shard = self.core.id, %error, "can't accept, trying on until it works");
+                        }
                         self.accept_at = self.core.now + ACCEPT_PAUSE;
                         return;
                     }

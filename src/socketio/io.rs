@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ type Matcher = Box<dyn Fn(&str) -> bool + Send + Sync>;
 pub(crate) struct IoInner {
     pub(super) options: Options,
     poster: Poster<Hub>,
+    /// The shards run, or have run.
+    listened: AtomicBool,
     namespaces: RwLock<Registry>,
 }
 
@@ -178,12 +181,15 @@ impl Io {
         Namespace { io, which: Which::Of(definition.clone()), definition }
     }
 
-    /// Listens, and serves until the server is stopped.
+    /// Listens, and serves until the server is stopped. Once: what has stopped does not start again.
     ///
     /// # Errors
-    /// The address can't be listened on.
+    /// The address can't be listened on, or this is not the first time.
     pub fn listen(&self, address: impl ToSocketAddrs) -> io::Result<Server> {
         let io = self.root.io.clone();
+        if io.listened.swap(true, Ordering::Relaxed) {
+            return Err(io::Error::other("this server has listened before: build another Io"));
+        }
         let listen: Vec<_> = address.to_socket_addrs()?.collect();
         let setup = Setup { listen, mounts: io.options.mounts.clone(), limits: io.options.limits.clone() };
         let shards = Shards::start(setup, io.poster.clone(), move |shard| Hub::new(shard, io.clone()))?;
@@ -288,6 +294,7 @@ impl IoBuilder {
                 max_rooms: self.max_rooms,
             },
             poster: Poster::new(shards),
+            listened: AtomicBool::new(false),
             namespaces: RwLock::default(),
         });
         let root = Namespace { io, which: Which::Named(ROOT.into()), definition: Arc::default() };

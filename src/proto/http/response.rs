@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::proto::decimal::push_decimal;
+
 /// An HTTP status code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(pub u16);
@@ -81,7 +83,7 @@ pub fn encode_response(
     out.extend_from_slice(b"\r\n");
     if status.has_body() {
         out.extend_from_slice(b"Content-Length: ");
-        push_decimal(out, body.len());
+        push_decimal(out, body.len() as u64);
         out.extend_from_slice(b"\r\n");
     }
     if status.0 >= 200 {
@@ -101,20 +103,6 @@ pub fn encode_response(
     }
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body);
-}
-
-fn push_decimal(out: &mut Vec<u8>, mut number: usize) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 fn breaks_a_line(byte: u8) -> bool {
@@ -186,14 +174,5 @@ mod tests {
         let tokens: String = (0..=255).filter(|&byte| is_token_byte(byte)).map(char::from).collect();
         let expected = "!#$%&'*+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcdefghijklmnopqrstuvwxyz|~";
         assert_eq!(tokens, expected);
-    }
-
-    #[test]
-    fn decimals() {
-        for number in [0, 9, 10, 65_536, usize::MAX] {
-            let mut out = Vec::new();
-            push_decimal(&mut out, number);
-            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Writing packets: the header here, the JSON by whoever has it.
 
 use super::{Kind, ROOT};
+use crate::proto::decimal::push_decimal;
 
 /// Appends everything of a packet that stands before its JSON. `attachments` makes it a binary packet,
 /// which only events and acks can be.
@@ -21,7 +22,7 @@ pub fn encode_head(
         (Kind::Ack, Some(_)) => b'6',
     });
     if let Some(count) = attachments {
-        encode_number(out, count as u64);
+        push_decimal(out, count as u64);
         out.push(b'-');
     }
     if namespace != ROOT {
@@ -29,7 +30,7 @@ pub fn encode_head(
         out.push(b',');
     }
     if let Some(id) = id {
-        encode_number(out, id);
+        push_decimal(out, id);
     }
 }
 
@@ -37,18 +38,4 @@ pub fn encode_head(
 pub fn encode_string(out: &mut Vec<u8>, text: &str) {
     // Writing a string into memory has no way to fail.
     let _ = serde_json::to_writer(out, text);
-}
-
-fn encode_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
