@@ -1,6 +1,6 @@
 //! The instant-messaging service: what a node does beside carrying Socket.IO.
 //!
-//! One file per command. A command takes a payload from a user whose identity is settled, and gives an [`Answer`]
+//! One file per command. A command takes a payload from a user whose identity is settled, and gives an answer
 //! for its ack. It never closes a connection, whatever it was sent. What is pushed was stored before.
 
 mod answer;

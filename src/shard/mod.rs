@@ -2,7 +2,7 @@
 //! accepted.
 //!
 //! Everything here is single-threaded data: no lock and no atomic is on any per-message path. A shard is one
-//! task, woken by its connections (see [`ready`]), its listener, its mailbox and its timer, and each time
+//! task, woken by its connections (see `ready.rs`), its listener, its mailbox and its timer, and each time
 //! it runs is a *turn*: mail, accepts, reads, timers, and at the end all output that the turn has made, one
 //! system call for each connection. A session id names its shard, so a request that lands on another one is
 //! handed there, connection and all.

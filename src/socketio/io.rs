@@ -169,7 +169,7 @@ impl Io {
     /// # use tokio_socketio::{Io, Socket};
     /// # let io = Io::new();
     /// io.of_matching(|name| name.starts_with("/tenant-")).on_connect(|socket: Socket| async move {
-    ///     println!("{} has a client", socket.namespace());
+    ///     println!("{} has a client", socket.namespace_name());
     /// });
     /// ```
     pub fn of_matching(&self, matches: impl Fn(&str) -> bool + Send + Sync + 'static) -> Namespace {
