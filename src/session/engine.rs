@@ -385,7 +385,11 @@ impl Session {
 
     fn poll_polling(&mut self) -> Option<Output> {
         match self.state {
-            State::Open if self.poll && !self.outbox.is_empty() => Some(self.answer_poll(None)),
+            // Also while closing: a client acts on a payload's events after it has read the whole of it, and would
+            // drop those that came together with the close. That takes the next poll, as the reference has it.
+            State::Open | State::Closing { .. } if self.poll && !self.outbox.is_empty() => {
+                Some(self.answer_poll(None))
+            }
             State::Open if self.poll && matches!(self.upgrade, Upgrade::Probed { .. }) => {
                 Some(self.answer_poll(Some(b"6")))
             }
