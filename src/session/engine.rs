@@ -45,8 +45,10 @@ impl Transport {
 /// Which of a session's connections something came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
+    /// A GET that waits for its answer.
+    Poll,
     /// A POST.
-    Polling,
+    Post,
     /// The WebSocket that carries the session.
     WebSocket,
     /// A WebSocket that tries to take over.
@@ -285,8 +287,7 @@ impl Session {
         }
     }
 
-    /// A connection of this session is gone, or broke the transport's rules: the probe, the WebSocket, or the
-    /// one with the pending poll or the POST.
+    /// A connection of this session is gone, or broke the transport's rules.
     pub fn handle_lost(&mut self, link: Link, reason: CloseReason) {
         match link {
             Link::Probe => {
@@ -295,13 +296,17 @@ impl Session {
                 }
                 self.probe_output = ProbeOutput::Nothing;
             }
-            Link::Polling if self.transport == Transport::WebSocket => {
-                (self.poll, self.post) = (false, false)
-            }
-            Link::Polling | Link::WebSocket => {
-                (self.poll, self.post) = (false, false);
-                self.end(reason);
-            }
+            Link::Poll => self.poll = false,
+            Link::Post => self.post = false,
+            Link::WebSocket => (),
+        }
+        let carries = match link {
+            Link::Probe => false,
+            Link::Poll | Link::Post => self.transport == Transport::Polling,
+            Link::WebSocket => true,
+        };
+        if carries {
+            self.end(reason);
         }
     }
 

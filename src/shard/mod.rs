@@ -377,8 +377,8 @@ impl<A: App> Shard<A> {
         let link = [
             (&mut entry.websocket, Link::WebSocket),
             (&mut entry.probe, Link::Probe),
-            (&mut entry.poll, Link::Polling),
-            (&mut entry.post, Link::Polling),
+            (&mut entry.poll, Link::Poll),
+            (&mut entry.post, Link::Post),
         ]
         .into_iter()
         .find_map(|(place, link)| (*place == Some(key)).then(|| *place = None).map(|()| link));

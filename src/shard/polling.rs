@@ -133,7 +133,7 @@ impl<A: App> Shard<A> {
             if !self.within_rate(conn, 1, 0) {
                 return Err(CloseReason::RateLimited);
             }
-            self.handle_packet(session, Link::Polling, packet)?;
+            self.handle_packet(session, Link::Post, packet)?;
             if !self.core.is_open(session) {
                 break;
             }

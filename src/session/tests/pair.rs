@@ -391,12 +391,13 @@ impl Pair {
     pub fn lose(&mut self, link: Link) {
         let upgraded = self.shell.session.transport() == Transport::WebSocket;
         let there = match link {
-            Link::Polling => self.shell.poll.is_some(),
+            Link::Poll => self.shell.poll.is_some(),
+            Link::Post => false, // this client's are whole
             Link::Probe => self.shell.probe && !upgraded,
             Link::WebSocket => upgraded,
         };
         if there && self.shell.closed.is_none() {
-            if link != Link::Polling {
+            if link != Link::Poll {
                 self.server_ws = None;
             }
             self.shell.lost(link);

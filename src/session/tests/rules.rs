@@ -285,13 +285,22 @@ fn a_client_that_closes_gets_its_poll_back() {
 fn a_lost_connection_ends_the_session() {
     let mut shell = Shell::polling();
     shell.poll().unwrap();
-    shell.lost(Link::Polling);
+    shell.lost(Link::Poll);
     assert_eq!(shell.take(), [Out::Closed(CloseReason::TransportClose)], "there is no poll to answer");
 
     let mut shell = Shell::websocket();
     shell.send("a");
     shell.lost(Link::WebSocket);
     assert_eq!(shell.take(), [frame("4a"), Out::Closed(CloseReason::TransportClose)]);
+}
+
+#[test]
+fn a_broken_post_ends_the_session_and_the_pending_poll_is_told() {
+    let mut shell = Shell::polling();
+    shell.poll().unwrap();
+    shell.post_begins().unwrap();
+    shell.lost(Link::Post);
+    assert_eq!(shell.take(), [answer("6"), Out::Closed(CloseReason::TransportClose)]);
 }
 
 #[test]
@@ -397,7 +406,7 @@ fn closing_twice_is_closing_once() {
 #[test]
 fn nothing_comes_after_closed() {
     for transport in [Transport::Polling, Transport::WebSocket] {
-        let link = if transport == Transport::Polling { Link::Polling } else { Link::WebSocket };
+        let link = if transport == Transport::Polling { Link::Poll } else { Link::WebSocket };
         for lost in [false, true] {
             let mut shell = Shell::opened(transport, Settings::default());
             if transport == Transport::Polling {
@@ -424,11 +433,11 @@ fn nothing_comes_after_closed() {
                 &|s| assert!(s.handle_packet(Link::Probe, Packet::Ping("probe"), settings, at).is_err()),
                 &|s| assert!(s.handle_packet(Link::Probe, Packet::Upgrade, settings, at).is_err()),
                 &|s| assert_eq!(s.handle_packet(Link::WebSocket, Packet::Text("x"), settings, at), Ok(None)),
-                &|s| assert_eq!(s.handle_packet(Link::Polling, Packet::Close, settings, at), Ok(None)),
+                &|s| assert_eq!(s.handle_packet(Link::Post, Packet::Close, settings, at), Ok(None)),
                 &|s| s.send(&b"\x81\x014"[..].into(), settings),
                 &|s| s.close(CloseReason::ShuttingDown, settings, at),
                 &|s| s.handle_timeout(settings, Time(u64::MAX - 1)),
-                &|s| s.handle_lost(Link::Polling, CloseReason::TransportClose),
+                &|s| s.handle_lost(Link::Poll, CloseReason::TransportClose),
             ];
             for (n, call) in calls.iter().enumerate() {
                 call(session);

@@ -122,7 +122,7 @@ impl Shell {
     pub fn post_ends(&mut self, payload: &str) {
         let payload = payload.replace('|', "\u{1e}");
         for packet in decode_payload(&payload) {
-            self.packet(Link::Polling, packet.expect("a packet"));
+            self.packet(Link::Post, packet.expect("a packet"));
         }
         self.session.handle_post_end();
         self.drain();
@@ -170,7 +170,8 @@ impl Shell {
     pub fn lost(&mut self, link: Link) {
         match link {
             Link::Probe => self.probe = false,
-            Link::Polling => self.poll = None,
+            Link::Poll => self.poll = None,
+            Link::Post => (),
             Link::WebSocket => self.unsent.clear(),
         }
         self.session.handle_lost(link, CloseReason::TransportClose);

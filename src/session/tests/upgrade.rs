@@ -153,7 +153,7 @@ fn probes_that_are_not_possible() {
     shell.close();
     assert_eq!(shell.probe(), Err(Refused::NotPossible));
     let mut shell = Shell::polling();
-    shell.lost(Link::Polling);
+    shell.lost(Link::Poll);
     assert_eq!(shell.probe(), Err(Refused::NotPossible));
 }
 
@@ -312,7 +312,7 @@ fn whatever_ends_the_session_ends_the_probe() {
     for packets in [&[][..], &["2probe"]] {
         type End = fn(&mut Shell);
         let ends: [(End, CloseReason); 4] = [
-            (|shell| shell.lost(Link::Polling), CloseReason::TransportClose),
+            (|shell| shell.lost(Link::Poll), CloseReason::TransportClose),
             (|shell| shell.post("1"), CloseReason::TransportClose),
             (|shell| shell.post("2"), CloseReason::TransportError),
             (
@@ -401,10 +401,26 @@ fn polling_requests_that_break_after_the_upgrade_do_not_matter() {
             shell.post_begins().unwrap();
         }
         shell.probe_says("5");
-        shell.lost(Link::Polling);
+        shell.lost(if posting { Link::Post } else { Link::Poll });
         shell.send("a");
         assert_eq!((shell.take(), shell.closed), (vec![frame("4a")], None));
     }
+}
+
+/// All in one turn of the loop: nothing was said to the poll before the WebSocket was gone.
+#[test]
+fn a_poll_that_waits_is_answered_when_the_new_websocket_is_lost() {
+    let mut shell = Shell::polling();
+    shell.lazy = true;
+    shell.poll().unwrap();
+    shell.probe().unwrap();
+    shell.probe_says("2probe");
+    shell.probe_says("5");
+    shell.lost(Link::WebSocket);
+    shell.lazy = false;
+    shell.settle();
+    let expected = [Out::Probe("3probe"), answer("6"), Out::Closed(CloseReason::TransportClose)];
+    assert_eq!(shell.take(), expected);
 }
 
 #[test]
