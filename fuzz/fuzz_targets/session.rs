@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
     for step in steps {
         let (what, amount) = (step & 15, u64::from(step >> 4));
         let link = match session.transport() {
-            Transport::Polling => Link::Polling,
+            Transport::Polling => Link::Post,
             Transport::WebSocket => Link::WebSocket,
         };
         let packet = [
@@ -60,7 +60,7 @@ fuzz_target!(|data: &[u8]| {
                 probing = false;
             }
             5 if polling => {
-                session.handle_lost(Link::Polling, CloseReason::TransportError);
+                session.handle_lost(Link::Poll, CloseReason::TransportError);
                 polling = false;
             }
             6 if session.transport() == Transport::WebSocket => {
