@@ -127,7 +127,9 @@ impl Hub {
     /// A socket leaves its namespace; its client stays.
     pub(super) fn leave(&mut self, core: &mut Core, key: Key, reason: CloseReason) {
         let Some(entry) = self.sockets.get(key) else { return };
-        if reason == CloseReason::ServerDisconnect {
+        // Also where the connection is about to be closed, as the reference server does it: a client that is put out
+        // on purpose is to know, so that it does not come straight back.
+        if matches!(reason, CloseReason::ServerDisconnect | CloseReason::ForcedClose) {
             core.send(entry.session, &packet(Kind::Disconnect, entry.socket.namespace_name(), b""));
         }
         if let Some(client) = Self::socket_io(core, entry.session) {
