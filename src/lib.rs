@@ -25,13 +25,15 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`ids`], [`close`] | names of things; why sessions end |
+//! | [`bus`] | between nodes: messages on channels, in one process or over Redis |
 //! | [`proto`] | the wire without I/O: HTTP, WebSocket, Engine.IO, Socket.IO |
 //! | [`session`] | the state machines without I/O or clock |
 //! | [`shard`] | threads, connections, and the tables they live in |
 //! | [`socketio`] | the library's face: [`Io`], [`Namespace`], [`Socket`], [`Broadcast`], [`Ack`] |
-//! | `store`, `im`, `api` | messages on disk, the IM service, the HTTP port (feature `node`) |
+//! | `store`, `presence`, `im`, `api` | messages on disk, who is online, the IM service, the HTTP port (feature `node`) |
 //! | `config`, `cli`, `node` | settings, command line, and all of it wired up (feature `node`) |
 
+pub mod bus;
 pub mod close;
 pub mod ids;
 pub mod proto;
@@ -49,6 +51,8 @@ pub mod config;
 pub mod im;
 #[cfg(feature = "node")]
 pub mod node;
+#[cfg(feature = "node")]
+pub mod presence;
 #[cfg(feature = "node")]
 pub mod store;
 

@@ -35,7 +35,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
         max_batch: config.store.max_batch,
         ..SqliteOptions::default()
     };
-    let path = config.store.sqlite_path().to_owned();
+    let Some(path) = config.store.sqlite_path().map(ToOwned::to_owned) else { todo!("the store over MySQL") };
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, options)).await;
     let store = Arc::new(opened.map_err(io::Error::other)??);
     let http = TcpListener::bind(config.node.http_listen).await.map_err(|error| {
@@ -52,7 +52,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
         http = %config.node.http_listen,
         socketio = %server.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
         path = config.socketio.path,
-        store = %config.store.sqlite_path().display(),
+        store = %config.store.url,
         "the node is ready"
     );
     tracing::warn!(

@@ -46,7 +46,8 @@ fn assert_mentions(text: &str, parts: &[&str]) {
 
 #[test]
 fn nothing_set_gives_the_documented_defaults() {
-    let Config { node, socketio, limits, auth, store, im, log } = Config::load(None, [], &[]).unwrap();
+    let Config { node, socketio, limits, auth, cluster, store, im, log } =
+        Config::load(None, [], &[]).unwrap();
     assert_eq!((node.id.as_str(), node.shards), ("node-1", 0));
     assert_eq!(node.http_listen, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(socketio.listen, "127.0.0.1:8081".parse().unwrap());
@@ -57,6 +58,7 @@ fn nothing_set_gives_the_documented_defaults() {
     assert_eq!(socketio.cors_origins, ["*"]);
     assert_eq!((limits.max_connections, limits.outbox_hard.bytes()), (1_000_000, 16 << 20));
     assert_eq!((auth.mode, auth.jwt_secret.as_str()), (AuthMode::Open, ""));
+    assert_eq!((cluster.redis_url.as_str(), cluster.node_lease), ("", Duration::from_secs(10)));
     assert_eq!((store.url.as_str(), store.queue), ("sqlite:data/tokio-socketio.db", 10_000));
     assert_eq!((im.max_content_chars, im.sync_page, im.sync_page_max), (5000, 100, 500));
     assert_eq!((log.level.as_str(), log.format), ("info", LogFormat::Text));
@@ -357,7 +359,7 @@ fn named_flags_set_their_settings() {
     for (directory, file) in
         [("/", "/tokio-socketio.db"), ("", "tokio-socketio.db"), ("a/b", "a/b/tokio-socketio.db")]
     {
-        assert_eq!(run(&["--data", directory]).store.sqlite_path(), Path::new(file));
+        assert_eq!(run(&["--data", directory]).store.sqlite_path(), Some(Path::new(file)));
     }
 }
 

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["ids", "close"],
     &["proto"],
-    &["session"],
+    &["session", "bus"],
     &["shard"],
     &["socketio"],
     &["store"],
+    &["presence"],
     &["config"],
     &["im", "api", "cli"],
     &["node"],

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use load::{ConfigError, Effective, Flag, Source};
 pub(crate) use print::{help, markdown};
-pub use value::{AuthMode, ByteSize, LogFormat, Transport};
+pub use value::{AuthMode, ByteSize, LogFormat, PubSub, Transport};
 
 use table::Rule::{Any, Range, Test};
 use table::settings;
@@ -67,6 +67,8 @@ settings! {
         cors_credentials: bool = false, Any;
         /// Name of the cookie that carries the session id, for load balancers; empty for none.
         cookie: String = text(""), Test("empty or a cookie name", rules::is_cookie_name);
+        /// How long a client that was cut off may take to come back to its state and what it missed; 0 for not at all.
+        recovery_window: Duration = ms(0), Range(ms(0), secs(86_400));
         /// Compress polling responses for clients that accept gzip.
         http_compression: bool = true, Any;
         /// Polling responses below this are sent as they are.
@@ -111,10 +113,32 @@ settings! {
         jwt_secret: String = text(""), Any, Secret;
     }
 
+    /// The other nodes.
+    cluster: Cluster {
+        /// The Redis that the nodes meet at; empty for a node that is alone.
+        redis_url: String = text(""), Test("empty, redis://HOST:PORT, redis-cluster://HOST:PORT,… or redis-sentinel://HOST:PORT,…/MASTER", rules::is_redis_url), Url;
+        /// Redis pub/sub: "classic", "sharded" (Redis 7.0), or "auto" for the best that the server has.
+        pubsub: PubSub = PubSub::Auto, Any;
+        /// How long a channel is kept after its last local member, so that a quick return costs nothing.
+        linger: Duration = secs(5), Range(ms(0), secs(3600));
+        /// How long a node waits for the answers of others.
+        request_timeout: Duration = secs(5), Range(ms(1), secs(600));
+        /// How long a node counts as alive after it was last heard of.
+        node_lease: Duration = secs(10), Range(ms(100), secs(3600));
+        /// How often a node renews its lease.
+        lease_renewal: Duration = secs(3), Range(ms(10), secs(1200));
+        /// How long a user whose last connection is gone still counts as online, so that a reconnect is no flap.
+        presence_grace: Duration = secs(3), Range(ms(0), secs(600));
+        /// Messages that may wait to be sent to other nodes; more are left to be repaired from the store.
+        queue: usize = 100_000, Range(1, 100_000_000);
+    }
+
     /// Where messages are kept.
     store: StoreSettings {
-        /// The database: "sqlite:" and the path of its file.
-        url: String = text("sqlite:data/tokio-socketio.db"), Test("sqlite:PATH, such as sqlite:data/im.db; mysql:// is not in this version yet", rules::is_store_url), Url;
+        /// The database: "sqlite:" and the path of its file, or mysql://USER:PASSWORD@HOST:PORT/DATABASE (MySQL, MariaDB).
+        url: String = text("sqlite:data/tokio-socketio.db"), Test("sqlite:PATH, such as sqlite:data/im.db, or mysql://USER:PASSWORD@HOST:PORT/DATABASE", rules::is_store_url), Url;
+        /// Connections to MySQL for reading, at most.
+        connections: usize = 8, Range(1, 1000);
         /// Operations that may wait for the database; more are refused.
         queue: usize = 10_000, Range(1, 1_000_000);
         /// Messages that are committed together at most.
@@ -143,8 +167,8 @@ settings! {
 }
 
 impl StoreSettings {
-    /// The file of the embedded database.
-    pub fn sqlite_path(&self) -> &Path {
-        Path::new(self.url.strip_prefix(rules::SQLITE).unwrap_or(&self.url))
+    /// The file of the embedded database; `None` where the store is another one.
+    pub fn sqlite_path(&self) -> Option<&Path> {
+        self.url.strip_prefix(rules::SQLITE).map(Path::new)
     }
 }

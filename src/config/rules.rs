@@ -47,8 +47,29 @@ pub(super) fn is_cookie_name(name: &String) -> bool {
 pub(super) const SQLITE: &str = "sqlite:";
 
 pub(super) fn is_store_url(url: &String) -> bool {
-    url.strip_prefix(SQLITE)
-        .is_some_and(|path| !path.is_empty() && !path.starts_with("//") && !path.contains('\0'))
+    match url.strip_prefix(SQLITE) {
+        Some(path) => !path.is_empty() && !path.starts_with("//") && !path.contains('\0'),
+        None => {
+            mysql_async::Opts::from_url(url).is_ok_and(|opts| opts.db_name().is_some_and(|db| !db.is_empty()))
+        }
+    }
+}
+
+/// How a URL says what kind of Redis is there.
+pub(super) const REDIS_SCHEMES: [&str; 3] = ["redis://", "redis-cluster://", "redis-sentinel://"];
+
+pub(super) fn is_redis_url(url: &String) -> bool {
+    let Some(rest) = REDIS_SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme)) else {
+        return url.is_empty();
+    };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    let is_host =
+        |host: &str| !host.is_empty() && !host.contains(char::is_whitespace) && !host.starts_with(':');
+    let needs_master = url.starts_with("redis-sentinel:");
+    hosts.split(',').all(is_host)
+        && (!url.starts_with("redis://") || !hosts.contains(','))
+        && (!needs_master || !path.split('?').next().unwrap_or_default().is_empty())
 }
 
 /// A level, or `target=level`, or several of them. Stricter than the filter's own parser, which takes a
@@ -66,7 +87,7 @@ pub(super) fn is_log_filter(filter: &String) -> bool {
 
 /// Refuses settings that are fine alone and wrong together.
 pub(super) fn check_together(effective: &Effective) -> Result<(), ConfigError> {
-    let Config { node, socketio, limits, auth, im, .. } = &effective.config;
+    let Config { node, socketio, limits, auth, im, cluster, store, .. } = &effective.config;
     let refuse = |text: String| Err(ConfigError::Together(text));
     let origin = |section, key| effective.source(section, key);
 
@@ -112,6 +133,23 @@ pub(super) fn check_together(effective: &Effective) -> Result<(), ConfigError> {
             origin("limits", "outbox_soft")
         ));
     }
+    if !cluster.redis_url.is_empty() && store.sqlite_path().is_some() {
+        return refuse(format!(
+            "{}: cluster.redis_url makes this node one of several, and store.url = \"{}\" is a file of this node alone. \
+             Give all nodes the same database: store.url = \"mysql://USER:PASSWORD@HOST:PORT/DATABASE\"",
+            origin("cluster", "redis_url"),
+            store.url
+        ));
+    }
+    if cluster.lease_renewal * 2 > cluster.node_lease {
+        return refuse(format!(
+            "{}: cluster.lease_renewal is {:?}, more than half of cluster.node_lease, which is {:?}: one late renewal \
+             would give the node up",
+            origin("cluster", "lease_renewal"),
+            cluster.lease_renewal,
+            cluster.node_lease
+        ));
+    }
     if im.sync_page > im.sync_page_max {
         return refuse(format!(
             "{}: im.sync_page is {}, above im.sync_page_max, which is {}",
@@ -148,8 +186,26 @@ mod tests {
         check(is_cookie_name, &["", "io", "__Host-io"], &["a b", "a=b", "a;b", "ä"]);
         check(
             is_store_url,
-            &["sqlite:x.db", "sqlite:/var/x y.db"],
-            &["", "sqlite:", "sqlite://data/x.db", "mysql://h/db", "x.db"],
+            &["sqlite:x.db", "sqlite:/var/x y.db", "mysql://im:secret@127.0.0.1:3306/im", "mysql://h/db"],
+            &["", "sqlite:", "sqlite://data/x.db", "mysql://h", "mysql://", "postgres://h/db", "x.db"],
+        );
+        check(
+            is_redis_url,
+            &[
+                "",
+                "redis://127.0.0.1:6379",
+                "redis://user:p@h:1/3",
+                "redis-cluster://a:1,b:2",
+                "redis-sentinel://:p@a:26379,b/mymaster",
+            ],
+            &[
+                "127.0.0.1:6379",
+                "redis://",
+                "redis://a,b",
+                "redis-cluster://a,,b",
+                "redis-sentinel://a:1",
+                "http://h",
+            ],
         );
         check(
             is_log_filter,

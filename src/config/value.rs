@@ -227,6 +227,18 @@ words! {
 }
 
 words! {
+    /// Which publish/subscribe of Redis is used.
+    PubSub, "auto, classic or sharded" {
+        /// The best that the server has.
+        Auto = "auto",
+        /// `SUBSCRIBE`, which every Redis has.
+        Classic = "classic",
+        /// `SSUBSCRIBE`, from Redis 7.0 on.
+        Sharded = "sharded",
+    }
+}
+
+words! {
     /// How a line of the log is written.
     LogFormat, "text or json" {
         /// For people.

@@ -12,6 +12,7 @@
 #[cfg(test)]
 mod contract;
 mod message;
+pub mod sql;
 mod sqlite;
 mod timestamp;
 
