@@ -52,7 +52,7 @@ pub use self::core::Core;
 pub use self::node::Node;
 pub use self::options::{Cors, HttpOptions, Limits, Mount};
 pub use self::ready::wake_shard;
-pub use self::rooms::{Memberships, Rooms};
+pub use self::rooms::{Joined, Left, Memberships, Rooms};
 pub use self::table::Table;
 
 /// Bytes of a connection in its table.

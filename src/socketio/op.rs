@@ -87,7 +87,8 @@ pub enum Op {
     },
     Fetch {
         target: Target,
-        found: mpsc::UnboundedSender<Socket>,
+        /// Each with its rooms.
+        found: mpsc::UnboundedSender<(Socket, Vec<Arc<str>>)>,
     },
     RoomsOf {
         socket: SocketId,

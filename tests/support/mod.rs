@@ -1,5 +1,7 @@
 //! A small client of our own for tests of the library: it says exactly what a test wants it to say.
 
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
