@@ -275,9 +275,9 @@ impl Io {
         }
     }
 
-    /// Sends an event to the programs of all other nodes.
-    pub fn server_side_emit(&self, event: &str, payload: impl Payload) {
-        self.sockets().server_side_emit(event, payload);
+    /// Sends an event to the programs of all other nodes. `false`: the bus has not taken it.
+    pub fn server_side_emit(&self, event: &str, payload: impl Payload) -> bool {
+        self.sockets().server_side_emit(event, payload)
     }
 
     /// Sends an event to the programs of all other nodes, and waits for their answers.
