@@ -20,7 +20,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::shard::Node;
-use crate::store::{Conversation, SqliteStore, Store};
+use crate::store::{Conversation, SqliteStore, StoreExt as _};
 
 /// What the answers are made from.
 #[derive(Clone)]

@@ -10,7 +10,9 @@ use super::identity::{User, room};
 use super::payload::{Id, decode};
 use super::{Args, Im};
 use crate::socketio::Socket;
-use crate::store::{MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageType, NewMessage, Target};
+use crate::store::{
+    Committed, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageType, NewMessage, Target,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,7 +41,7 @@ async fn send(im: &Im, socket: Socket, user: User, args: &Args) -> Result<Arc<Me
     let message = check(decode(args)?, user, im.options.max_content_chars)?;
     // Called in the order of `seq`, and all pushes leave from the thread that calls: so each connection sees them
     // in that order.
-    let push = Box::new(move |message: &Arc<Message>| push(&socket, message));
+    let push = Box::new(move |committed: &Committed| push(&socket, &committed.message));
     Ok(im.store.append_then(message, push).await?.message)
 }
 

@@ -9,7 +9,7 @@ use super::identity::User;
 use super::payload::decode;
 use super::{Args, Im};
 use crate::socketio::Socket;
-use crate::store::{Conversation, SyncPage};
+use crate::store::{Conversation, StoreExt as _, SyncPage};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
