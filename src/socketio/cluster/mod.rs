@@ -58,6 +58,8 @@ impl ClusterOptions {
     }
 }
 
+type OnNodeGone = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// This node's part in the cluster.
 pub(crate) struct Cluster {
     node: Arc<str>,
@@ -69,6 +71,7 @@ pub(crate) struct Cluster {
     members: Mutex<Members>,
     questions: Mutex<Questions>,
     handlers: RwLock<Handlers>,
+    on_node_gone: RwLock<Option<OnNodeGone>>,
     /// Rooms that this node has made sockets elsewhere join, and until when that counts as just now.
     fresh: Mutex<HashMap<Arc<str>, Instant>>,
     has_fresh: AtomicBool,
@@ -88,6 +91,7 @@ impl Cluster {
             number: AtomicU64::new(0),
             questions: Mutex::default(),
             handlers: RwLock::default(),
+            on_node_gone: RwLock::default(),
             fresh: Mutex::default(),
             has_fresh: AtomicBool::new(false),
             runtime: Handle::current(),
@@ -277,6 +281,11 @@ impl Cluster {
         handlers.insert(event.into(), events::erase(handler));
     }
 
+    /// Called with the name of each node that is gone.
+    pub fn on_node_gone(&self, handler: OnNodeGone) {
+        *self.on_node_gone.write().unwrap_or_else(PoisonError::into_inner) = Some(handler);
+    }
+
     /// Asks the programs of all other nodes.
     pub async fn ask_programs<T: FromArgs>(&self, body: &Body) -> NodeAnswers<T> {
         let mut answers = NodeAnswers::default();
@@ -312,6 +321,10 @@ impl Cluster {
         for node in news.gone {
             tracing::info!(%node, "a node has gone");
             self.lock_questions().gone(&node);
+            let handler = self.on_node_gone.read().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(handler) = handler {
+                handler(&node);
+            }
         }
     }
 
