@@ -28,27 +28,15 @@ impl User {
     pub fn id(self) -> u64 {
         self.0.get()
     }
-
-    /// The room that all connections of the user are in.
-    pub fn room(self) -> String {
-        room(self.id())
-    }
-}
-
-/// The room of a user.
-pub fn room(user_id: u64) -> String {
-    format!("user:{user_id}")
 }
 
 /// Open mode: the query is believed.
-pub async fn open(socket: Socket) -> Result<(), Refused> {
+pub fn open(socket: &Socket) -> Result<User, Refused> {
     let claimed = socket.handshake().query("userId").unwrap_or_default();
-    let Some(user) = User::parse(&claimed) else {
-        return Err(Refused::new(format!("?userId= must be an integer from 1 to {MAX_ID}"))
-            .with_data(json!({ "code": "invalid_user_id" })));
-    };
-    socket.extensions().insert(user);
-    Ok(())
+    User::parse(&claimed).ok_or_else(|| {
+        Refused::new(format!("?userId= must be an integer from 1 to {MAX_ID}"))
+            .with_data(json!({ "code": "invalid_user_id" }))
+    })
 }
 
 #[cfg(test)]
