@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::shard::Node;
-use crate::store::SqliteStats;
+use crate::store::StoreStats;
 
 /// All numbers.
-pub fn render(node: &Node, store: &SqliteStats) -> String {
+pub fn render(node: &Node, store: &StoreStats) -> String {
     let numbers = [
         ("connections", "gauge", "TCP connections now.", node.connections() as u64),
         ("sessions", "gauge", "Engine.IO sessions now.", node.sessions() as u64),
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn each_number_has_its_help_and_type() {
-        let text = render(&Node::default(), &SqliteStats { appended: 7, ..SqliteStats::default() });
+        let text = render(&Node::default(), &StoreStats { appended: 7, ..StoreStats::default() });
         assert!(
             text.contains(
                 "# TYPE socketio_messages_stored_total counter\nsocketio_messages_stored_total 7\n"

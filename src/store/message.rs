@@ -105,6 +105,33 @@ impl NewMessage {
         }
     }
 
+    /// The message that it becomes when it is stored.
+    pub(super) fn stored(self, id: u64, message_id: Uuid, seq: u64, created_at: Timestamp) -> Message {
+        let (to_user_id, group_id) = match self.target {
+            Target::User(user) => (Some(user), None),
+            Target::Group(group) => (None, Some(group)),
+        };
+        Message {
+            id,
+            message_id: message_id.to_string(),
+            conversation: self.conversation(),
+            seq,
+            from_user_id: self.from_user_id,
+            to_user_id,
+            group_id,
+            message_type: self.message_type,
+            content: self.content,
+            file_url: self.file_url,
+            file_size: self.file_size,
+            file_name: self.file_name,
+            reply_to_message_id: self.reply_to_message_id,
+            client_message_id: self.client_message_id,
+            is_read: false,
+            is_deleted: false,
+            created_at,
+        }
+    }
+
     /// Checks what every store relies on. Length of `content` is the caller's business.
     pub(crate) fn validate(&self) -> Result<(), StoreError> {
         let (Target::User(target) | Target::Group(target)) = self.target;

@@ -1,6 +1,7 @@
 //! The message store: where an accepted message becomes durable and gets its place in its conversation.
 //!
-//! [`Store`] is the boundary that the layers above know; [`SqliteStore`] is the embedded implementation.
+//! [`Store`] is the boundary that the layers above know; [`SqliteStore`] is the embedded implementation, [`MysqlStore`]
+//! the one that a cluster shares.
 //! Every implementation promises, and passes the contract suite in `contract` to show it:
 //!
 //! - An append that resolved `Ok` is committed and synced to disk: it survives `kill -9` and power loss.
@@ -17,11 +18,14 @@
 mod contract;
 mod message;
 pub mod messages;
+mod mysql;
 pub mod sql;
 mod sqlite;
+mod stats;
 mod timestamp;
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +36,9 @@ pub use message::{
     Appended, Conversation, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageKey, MessageType,
     NewMessage, ParseConversationError, ParseMessageKeyError, SyncPage, Target, UnknownMessageType,
 };
-pub use sqlite::{SqliteOptions, SqliteStats, SqliteStore};
+pub use mysql::{MysqlOptions, MysqlStore};
+pub use sqlite::{SqliteOptions, SqliteStore};
+pub use stats::StoreStats;
 pub use timestamp::{ParseTimestampError, Timestamp};
 
 /// What a store operation returns: boxed, so that [`Store`] works as `Arc<dyn Store>`.
@@ -49,6 +55,15 @@ pub struct Committed {
     /// When the message before it in its conversation was accepted; `None` for the first one. The clock is that of
     /// the node that stored it.
     pub previous_at: Option<Timestamp>,
+}
+
+impl Committed {
+    /// Does what is to be done now. Whatever goes wrong in there is not to end a writer.
+    fn tell(&self, then: OnCommit) {
+        if catch_unwind(AssertUnwindSafe(|| then(self))).is_err() {
+            tracing::error!(id = self.message.id, "what follows a commit has panicked");
+        }
+    }
 }
 
 /// What is to be done when a message was committed.

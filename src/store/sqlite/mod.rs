@@ -11,7 +11,6 @@ mod tx;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -22,9 +21,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::errors::store_error;
 use self::lock::DirectoryLock;
 use self::reader::{Read, Reader};
-use self::writer::{Counters, Job, Writer};
+use self::writer::{Job, Writer};
 use super::sql::Work;
-use super::{Appended, NewMessage, OnCommit, Store, StoreError, StoreFuture};
+use super::stats::Counters;
+use super::{Appended, NewMessage, OnCommit, Store, StoreError, StoreFuture, StoreStats};
 
 /// How a [`SqliteStore`] works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,19 +43,6 @@ impl Default for SqliteOptions {
     fn default() -> Self {
         Self { queue_limit: 10_000, max_batch: 512, busy_timeout: Duration::from_secs(5), readers: 2 }
     }
-}
-
-/// What a [`SqliteStore`] has done since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SqliteStats {
-    /// Messages stored.
-    pub appended: u64,
-    /// Appends answered with a message stored before.
-    pub duplicates: u64,
-    /// Transactions committed that stored a message.
-    pub commits: u64,
-    /// Appends that failed after they were queued.
-    pub failed: u64,
 }
 
 /// Messages in one SQLite database file.
@@ -117,15 +104,9 @@ impl SqliteStore {
         Ok(Self { queues: RwLock::new(Some(Queues { writes, reads })), counters, threads })
     }
 
-    /// What the store has done so far. Counts of one append become visible before its answer.
-    pub fn stats(&self) -> SqliteStats {
-        let Counters { appended, duplicates, commits, failed } = &*self.counters;
-        SqliteStats {
-            appended: appended.load(Relaxed),
-            duplicates: duplicates.load(Relaxed),
-            commits: commits.load(Relaxed),
-            failed: failed.load(Relaxed),
-        }
+    /// What the store has done so far.
+    pub fn stats(&self) -> StoreStats {
+        self.counters.stats()
     }
 
     /// Queues what `make` makes of the reply's sender, and waits for the reply.

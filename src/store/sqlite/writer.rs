@@ -6,9 +6,8 @@
 //! from what the database says.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::{mpsc, oneshot};
@@ -16,8 +15,9 @@ use uuid::Uuid;
 
 use super::errors::store_error;
 use super::tx;
-use crate::store::messages::{self, addressee, conversation_key};
+use crate::store::messages::{self, conversation_key};
 use crate::store::sql::{Value, Work, values};
+use crate::store::stats::Counters;
 use crate::store::{Appended, Committed, Conversation, Message, NewMessage, OnCommit, StoreError, Timestamp};
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -38,14 +38,6 @@ enum Done {
 enum Stored {
     Now(Committed),
     Before(Arc<Message>),
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub appended: AtomicU64,
-    pub duplicates: AtomicU64,
-    pub commits: AtomicU64,
-    pub failed: AtomicU64,
 }
 
 pub(super) struct Writer {
@@ -96,10 +88,7 @@ fn answer(done: Done) {
         Done::Append { result: Ok(Stored::Now(committed)), then, reply } => {
             let message = Arc::clone(&committed.message);
             let _ = reply.send(Ok(Appended { message, duplicate: false }));
-            // Whatever goes wrong in there is not to end this thread.
-            if catch_unwind(AssertUnwindSafe(|| then(&committed))).is_err() {
-                tracing::error!(id = committed.message.id, "what follows a commit has panicked");
-            }
+            committed.tell(then);
         }
     }
 }
@@ -223,26 +212,8 @@ fn append(
     }
     let previous_at = place.last_at.replace(created_at);
     place.last_seq = seq;
-    let (to_user_id, group_id) = addressee(conversation, new.from_user_id);
-    let message = Message {
-        id: connection.last_insert_rowid().unsigned_abs(),
-        message_id: message_id.to_string(),
-        conversation,
-        seq,
-        from_user_id: new.from_user_id,
-        to_user_id,
-        group_id,
-        message_type: new.message_type,
-        content: new.content,
-        file_url: new.file_url,
-        file_size: new.file_size,
-        file_name: new.file_name,
-        reply_to_message_id: new.reply_to_message_id,
-        client_message_id: new.client_message_id,
-        is_read: false,
-        is_deleted: false,
-        created_at,
-    };
+    let id = connection.last_insert_rowid().unsigned_abs();
+    let message = new.stored(id, message_id, seq, created_at);
     Ok(Stored::Now(Committed { message: Arc::new(message), previous_at }))
 }
 
