@@ -12,6 +12,7 @@ use super::io::IoInner;
 use super::op::{Frames, Op, Selection, Target, Which};
 use super::{AckError, Answers, Found, FromArgs, Payload, RemoteSocket, Socket};
 use crate::bus::wire;
+use crate::close::CloseReason;
 use crate::ids::SocketId;
 use crate::proto::sio::Kind;
 
@@ -249,6 +250,7 @@ impl Broadcast {
         if let Some((cluster, via)) = self.elsewhere() {
             cluster.disconnect(&self.io, &self.selection, via, close);
         }
+        let close = close.then_some(CloseReason::ForcedClose);
         self.post(|target| Op::Disconnect { target, close });
     }
 }

@@ -391,6 +391,13 @@ impl Server {
         self.shards.node()
     }
 
+    /// The first step of a drain: from now on nobody gets a new session. A handshake is answered with 503 and
+    /// `Retry-After`, on a connection that ends with it, so that the next try may reach another node. The sessions
+    /// that there are go on, and are to be told with [`Socket::close_for_shutdown`](super::Socket::close_for_shutdown).
+    pub fn refuse_new(&self) {
+        self.shards.refuse_new();
+    }
+
     /// Stops accepting, closes all connections once their output has left, and ends; at the latest after `patience`.
     pub async fn stop(self, patience: Duration) {
         let stopped = tokio::task::spawn_blocking(move || self.shards.stop(patience)).await;
