@@ -186,7 +186,8 @@ function bindable(port) {
   });
 }
 
-function accepts(port) {
+/** Whether something listens on the port. */
+export function accepts(port) {
   return new Promise((done) => {
     const probe = connect(port, '127.0.0.1');
     probe.once('connect', () => { probe.destroy(); done(true); });
