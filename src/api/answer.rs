@@ -25,7 +25,16 @@ pub struct Data<T>(pub T);
 
 impl<T: Serialize> IntoResponse for Data<T> {
     fn into_response(self) -> Response {
-        json(StatusCode::OK, &Envelope { code: 200, message: "ok", error: None, data: Some(self.0), timestamp: Timestamp::now() })
+        json(
+            StatusCode::OK,
+            &Envelope {
+                code: 200,
+                message: "ok",
+                error: None,
+                data: Some(self.0),
+                timestamp: Timestamp::now(),
+            },
+        )
     }
 }
 
@@ -45,11 +54,12 @@ impl Failure {
             "unauthenticated" | "token_missing" | "token_malformed" | "token_expired" | "token_invalid"
             | "wrong_credentials" => StatusCode::UNAUTHORIZED,
             "forbidden" | "not_a_member" | "muted" | "blocked" | "not_friends" => StatusCode::FORBIDDEN,
-            "group_not_found" | "user_not_found" | "message_not_found" | "request_not_found" | "not_found" => {
-                StatusCode::NOT_FOUND
+            "group_not_found" | "user_not_found" | "message_not_found" | "request_not_found"
+            | "not_found" => StatusCode::NOT_FOUND,
+            "already_a_member" | "already_friends" | "already_requested" | "group_full"
+            | "username_taken" | "email_taken" | "phone_taken" | "too_late" | "owner_must_stay" => {
+                StatusCode::CONFLICT
             }
-            "already_a_member" | "already_friends" | "already_requested" | "group_full" | "username_taken"
-            | "email_taken" | "phone_taken" | "too_late" | "owner_must_stay" => StatusCode::CONFLICT,
             "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
             "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
             "rate_limited" => StatusCode::TOO_MANY_REQUESTS,

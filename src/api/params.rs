@@ -155,7 +155,11 @@ mod tests {
 
     #[test]
     fn a_parameter_may_stand_anywhere() {
-        for (query, body) in [("groupId=7&public=true", ""), ("", r#"{"groupId":7,"public":true}"#), ("groupId=7", r#"{"groupId":1,"public":1}"#)] {
+        for (query, body) in [
+            ("groupId=7&public=true", ""),
+            ("", r#"{"groupId":7,"public":true}"#),
+            ("groupId=7", r#"{"groupId":1,"public":1}"#),
+        ] {
             let params = params(query, body);
             assert_eq!(params.get::<Id>("groupId").unwrap().0, 7, "{query} {body}");
             assert_eq!(params.get::<Flag>("public").unwrap(), Flag(true), "{query} {body}");

@@ -17,11 +17,15 @@ impl User {
         socket.extensions().get::<User>().as_deref().copied()
     }
 
+    /// The user of this id, 1 to 2^53-1.
+    pub fn new(id: u64) -> Option<User> {
+        NonZeroU64::new(id).filter(|id| id.get() <= MAX_ID).map(User)
+    }
+
     /// From decimal digits: 1 to 2^53-1.
     fn parse(text: &str) -> Option<User> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let id = digits.then(|| text.parse::<NonZeroU64>().ok()).flatten()?;
-        (id.get() <= MAX_ID).then_some(User(id))
+        digits.then(|| text.parse().ok()).flatten().and_then(User::new)
     }
 
     /// The number.

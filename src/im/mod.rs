@@ -37,15 +37,18 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use self::answer::{Answer, Done, Refusal};
+use self::answer::{Answer, Done};
 use self::delivery::Delivery;
-use self::identity::User;
+
 use self::repair::Repair;
 use self::roster::Roster;
 use crate::presence::Presence;
 use crate::socketio::{AnyEvent, Args, Io, Socket};
 use crate::store::Store;
 
+pub use self::answer::Refusal;
+pub use self::identity::User;
+pub use self::payload::Id;
 pub use self::watchers::Watchers;
 
 /// Settings of the service.

@@ -40,7 +40,7 @@ impl Ear {
 impl Sink for Ear {
     fn message(&self, channel: &str, message: Bytes) {
         match self.presence() {
-            Some(presence) if channel == redis::CHANNEL => presence.heard(message),
+            Some(presence) if channel == redis::CHANNEL => presence.heard(&message),
             _ => self.server.message(channel, message),
         }
     }

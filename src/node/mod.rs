@@ -97,7 +97,10 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
         }
         () = told.replaced.notified() => true,
     };
-    tracing::info!(node = config.node.id, "draining: clients are moved away, what is queued is still written");
+    tracing::info!(
+        node = config.node.id,
+        "draining: clients are moved away, what is queued is still written"
+    );
     let until = Instant::now() + config.node.drain_timeout;
     draining.store(true, Relaxed);
     server.refuse_new();
@@ -160,7 +163,9 @@ impl Watcher for Told {
     }
 
     fn reinstated(&self) {
-        tracing::warn!("this node had been given up by the others; it has a new lease, and its users are back");
+        tracing::warn!(
+            "this node had been given up by the others; it has a new lease, and its users are back"
+        );
     }
 
     fn replaced(&self) {

@@ -238,9 +238,3 @@ impl Volatile<'_> {
         self.0.emit_with(event, &payload, true);
     }
 }
-impl Socket {
-    /// stub
-    pub fn close_for_shutdown(&self) {
-        self.close()
-    }
-}

@@ -16,6 +16,7 @@
 
 #[cfg(test)]
 mod contract;
+pub mod groups;
 mod message;
 pub mod messages;
 mod mysql;
@@ -101,6 +102,9 @@ pub trait Store: Send + Sync + 'static {
     /// Writes and appends of one thread take effect in the order of the calls on SQLite; elsewhere, what is to follow
     /// must wait for what it follows.
     fn write(&self, work: Work) -> StoreFuture<()>;
+
+    /// What the store has done so far. Counts of one append become visible before its answer.
+    fn stats(&self) -> StoreStats;
 
     /// Finishes what is queued, then releases the storage. Later calls fail with
     /// [`StoreError::Unavailable`]; closing twice is fine.
