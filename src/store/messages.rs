@@ -109,7 +109,3 @@ pub async fn get(tx: &mut dyn Tx, key: MessageKey) -> Result<Option<Message>, St
 async fn select(tx: &mut dyn Tx, which: &str, values: &[Value]) -> Result<Vec<Message>, StoreError> {
     tx.query(&format!("{SELECT}{which}"), values).await?.iter().map(from_row).collect()
 }
-/// stub
-pub async fn committed_after(tx: &mut dyn Tx, after_id: u64, limit: u32) -> Result<Vec<Message>, StoreError> {
-    select(tx, "WHERE m.id > ? ORDER BY m.id LIMIT ?", values![after_id, u64::from(limit)]).await
-}

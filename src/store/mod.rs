@@ -16,7 +16,6 @@
 
 #[cfg(test)]
 mod contract;
-pub mod groups;
 mod message;
 pub mod messages;
 mod mysql;
