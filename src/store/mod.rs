@@ -223,13 +223,12 @@ pub enum StoreError {
     },
     /// The database was written by a newer version of this program. It was left untouched.
     #[error(
-        "{} has schema version {found}, and this program knows versions up to {known}: it was written by a newer \
-         tokio-socketio. Start that version, or give this node another directory with --data DIR",
-        path.display()
+        "{database} has schema version {found}, and this program knows versions up to {known}: it was written by a \
+         newer tokio-socketio. Start that version, or give this node another database"
     )]
     Newer {
-        /// The database file.
-        path: PathBuf,
+        /// The database: its file, or its address and name.
+        database: String,
         /// Its schema version.
         found: u32,
         /// The newest schema version that this program knows.

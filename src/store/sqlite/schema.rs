@@ -36,7 +36,7 @@ fn refuse_foreign(connection: &Connection, path: &Path) -> Result<usize, StoreEr
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(store_error)?;
     let known = STEPS.len() as u32;
     if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+        return Err(StoreError::Newer { database: path.display().to_string(), found, known });
     }
     let tables: u32 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
