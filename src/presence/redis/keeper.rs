@@ -115,13 +115,7 @@ impl Keeper {
 
     /// Does a portion of everything that is due.
     async fn step(&mut self) -> RedisResult<()> {
-        let Some(mut connection) = self.connect().await? else {
-            let (now, patience) = (Instant::now(), self.shared.options.lease);
-            self.shared.desk.keep(|State { users, watches, .. }| {
-                watches.handle_blindness(now, patience, |user| users.get(user).is_some());
-            });
-            return Ok(());
-        };
+        let Some(mut connection) = self.connect().await? else { return Ok(()) };
         if self.shared.bus_restored.swap(false, SeqCst) {
             self.owe(Duration::ZERO);
         }
@@ -157,8 +151,13 @@ impl Keeper {
             self.shared.counters.outages.fetch_add(1, Relaxed);
             tracing::warn!(%error, "presence has lost Redis: it goes on with this node's users, and tries again");
         }
-        self.retry_at = Instant::now() + self.pause;
+        let now = Instant::now();
+        self.retry_at = now + self.pause;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let patience = self.shared.options.lease;
+        self.shared.desk.keep(|State { users, watches, .. }| {
+            watches.handle_blindness(now, patience, |user| users.get(user).is_some());
+        });
     }
 
     /// Renews the lease, and sees who is there.
