@@ -35,6 +35,7 @@ pub(super) struct Keeper {
     /// When to try to connect, if there is no connection.
     retry_at: Instant,
     pause: Duration,
+    attempts: usize,
     /// Failing, and the log knows.
     failing: bool,
     /// The epoch of the lease; 0 before the first.
@@ -69,6 +70,7 @@ impl Keeper {
             connection: None,
             retry_at: now,
             pause: FIRST_PAUSE,
+            attempts: 0,
             failing: false,
             epoch: 0,
             tick_at: now,
@@ -133,9 +135,9 @@ impl Keeper {
 
     async fn connect(&mut self) -> RedisResult<Option<Connection>> {
         if self.connection.is_none() && self.retry_at <= Instant::now() {
-            let options = &self.shared.options;
-            let connection = Connection::open(&options.url, options.timeout).await?;
-            self.connection = Some(connection);
+            self.attempts = self.attempts.wrapping_add(1);
+            let Shared { target, options, .. } = &*self.shared;
+            self.connection = Some(Connection::open(target, options.timeout, self.attempts).await?);
             // The lease first: what else is due depends on it.
             self.tick_at = Instant::now();
         }

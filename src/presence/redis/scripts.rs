@@ -95,8 +95,8 @@ impl Scripts {
         let script = |text: &str| Script::new(&format!("{}{text}", include_str!("lua/live.lua")));
         Self {
             // One hash tag: all keys of presence are in one slot, so that one script can see them all.
-            nodes: format!("{prefix}:{{presence}}:nodes"),
-            users: format!("{prefix}:{{presence}}:users:"),
+            nodes: format!("{prefix}{{presence}}:nodes"),
+            users: format!("{prefix}{{presence}}:users:"),
             tick: script(include_str!("lua/tick.lua")),
             look: script(include_str!("lua/look.lua")),
             page: script(include_str!("lua/page.lua")),
