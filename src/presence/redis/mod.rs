@@ -275,7 +275,7 @@ impl Presence for RedisPresence {
         // Subscribed under the lock, so that a concurrent `unwatch` does not overtake it.
         let subscribed = desk.with(|state| {
             let first = state.watches.is_empty();
-            state.watch(user);
+            state.watch(user, Instant::now());
             first.then(|| bus.subscribe(CHANNEL))
         });
         if let Some(subscribed) = subscribed {
@@ -377,6 +377,9 @@ impl From<RedisError> for PresenceError {
         Self::Unavailable(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod simulation;
 
 #[cfg(test)]
 #[path = "../../../tests/support/redis.rs"]

@@ -227,6 +227,11 @@ impl Scripts {
 }
 
 impl Lease {
+    #[cfg(test)]
+    pub(super) fn of(node: &str, epoch: u64, left: Duration) -> Self {
+        Self { node: node.to_owned(), epoch, left, about: String::new() }
+    }
+
     /// What its node says of itself; `None` if that can't be read.
     pub(super) fn status(&self) -> Option<NodeStatus> {
         let About { socketio, http, load } = serde_json::from_str(&self.about).ok()?;
