@@ -132,11 +132,16 @@ impl Broadcast {
 
     /// Sends an event to the programs of the other nodes, not to sockets: to those nodes that have sockets in the chosen
     /// rooms, or to all if none was chosen. See [`Io::on_server_side_emit`](super::Io::on_server_side_emit).
-    pub fn server_side_emit(&self, event: &str, payload: impl Payload) {
-        let Some((cluster, _)) = self.elsewhere() else { return };
+    ///
+    /// `false`: the bus has not taken it, so that it certainly does not arrive everywhere.
+    pub fn server_side_emit(&self, event: &str, payload: impl Payload) -> bool {
+        let Some((cluster, _)) = self.elsewhere() else { return true };
         match Body::event(event, &payload) {
             Ok(body) => cluster.server_side_emit(&self.selection, &body),
-            Err(error) => tracing::error!(event, %error, "an event can't be encoded"),
+            Err(error) => {
+                tracing::error!(event, %error, "an event can't be encoded");
+                false
+            }
         }
     }
 
