@@ -8,6 +8,7 @@ mod identity;
 mod payload;
 mod send_message;
 mod sync_messages;
+pub mod words;
 
 use std::future::Future;
 use std::sync::Arc;
