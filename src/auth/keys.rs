@@ -4,7 +4,6 @@
 //! nothing is signed here: that is for issuers who have no better key, and keeps RSA private keys, which are hard
 //! to use without leaking them through timing, out of this program.
 
-use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -274,12 +273,5 @@ impl KeyRing {
     pub fn signing(&self) -> Option<(&Key, &EncodingKey)> {
         let key = self.keys.get(self.signing?)?;
         Some((key, key.signing.as_ref()?))
-    }
-}
-
-/// Names, no keys.
-impl fmt::Debug for KeyRing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|key| (&key.kid, key.algorithm))).finish()
     }
 }

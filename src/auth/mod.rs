@@ -24,6 +24,12 @@ pub fn parse_user_id(text: &str) -> Option<u64> {
     digits.then(|| text.parse().ok()).flatten().filter(|id| is_user_id(*id))
 }
 
+/// The token in the value of an `Authorization` header: `Bearer`, in any case, and the token (RFC 6750, section 2.1).
+pub fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.trim().split_once(' ')?;
+    Some(token.trim_start()).filter(|_| scheme.eq_ignore_ascii_case("bearer"))
+}
+
 fn is_user_id(id: u64) -> bool {
     (1..=MAX_ID).contains(&id)
 }
@@ -41,6 +47,21 @@ mod tests {
             ["", "0", "-1", "+1", "1.5", "1e3", " 1", "1 ", "9007199254740992", "99999999999999999999", "١"]
         {
             assert_eq!(parse_user_id(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn bearer_tokens_are_found() {
+        for (header, token) in [
+            ("Bearer a.b.c", Some("a.b.c")),
+            ("bearer a.b.c", Some("a.b.c")),
+            ("BEARER   a.b.c ", Some("a.b.c")),
+            ("Basic YTpi", None),
+            ("Bearer", None),
+            ("Bearera.b.c", None),
+            ("", None),
+        ] {
+            assert_eq!(bearer(header), token, "{header:?}");
         }
     }
 }

@@ -67,7 +67,6 @@ pub enum WordsError {
 }
 
 /// A list of words, and what is done about them. Its methods may be called from any thread.
-#[derive(Debug)]
 pub struct Words {
     path: PathBuf,
     mode: WordsMode,
