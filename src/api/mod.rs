@@ -8,6 +8,7 @@
 //! | `/metrics` | numbers, in the Prometheus text format |
 //! | `/api/…` | the REST face (SPEC, section 5) |
 
+mod accounts;
 mod actor;
 mod answer;
 mod cluster;
@@ -23,6 +24,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+pub use self::accounts::Accounts;
 use self::answer::Failure;
 use crate::bus::redis::RedisBus;
 use crate::config::Config;
@@ -44,6 +46,8 @@ pub struct Sources {
     pub presence: Arc<dyn Presence>,
     /// The service.
     pub im: Arc<Im>,
+    /// Registered users.
+    pub accounts: Arc<Accounts>,
     /// The way to the other nodes; `None` for a node that is alone.
     pub bus: Option<Arc<RedisBus>>,
     /// Whether the node is about to stop.

@@ -1,5 +1,6 @@
 //! From settings to the options of what a node is made of.
 
+use crate::auth::{PasswordOptions, TokenOptions};
 use crate::bus::redis::{PubSubMode, RedisOptions};
 use crate::config::{self, Config, PubSub};
 use crate::presence::LocalPresenceOptions;
@@ -16,6 +17,37 @@ pub fn im(config: &Config) -> im::Options {
         multi_device: config.im.multi_device,
         sync_page: config.im.sync_page,
         sync_page_max: config.im.sync_page_max,
+        require_friendship: config.im.require_friendship,
+        max_group_members: config.im.max_group_members,
+        recall_window: config.im.recall_window,
+        watch_limit: config.im.watch_limit,
+        messages_per_second: config.im.messages_per_second,
+        message_burst: config.im.message_burst,
+        typing_per_second: config.im.typing_per_second,
+    }
+}
+
+pub fn tokens(config: &Config) -> TokenOptions {
+    let auth = &config.auth;
+    TokenOptions {
+        secret: auth.jwt_secret.clone(),
+        keys: auth.jwt_keys.clone(),
+        issue_key: auth.jwt_issue_key.clone(),
+        require_exp: auth.jwt_require_exp,
+        leeway: auth.jwt_leeway,
+        issuers: auth.jwt_issuers.clone(),
+        audience: auth.jwt_audience.clone(),
+    }
+}
+
+pub fn passwords(config: &Config) -> PasswordOptions {
+    let auth = &config.auth;
+    PasswordOptions {
+        hashers: auth.password_hashers,
+        queue: auth.password_queue,
+        min_chars: auth.password_min_chars,
+        max_chars: auth.password_max_chars,
+        ..PasswordOptions::default()
     }
 }
 
