@@ -1,4 +1,7 @@
 //! Who is there: from a [`Target`] to the servers that a link connects to, asked anew for each link.
+//!
+//! The `redis` crate's own connection to a cluster is not used: it reconnects and subscribes again by itself, and does not
+//! tell what was lost meanwhile, nor when everything is in force again. Our contract needs both.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,7 +69,7 @@ impl Finder {
                         Err(over) => failed = Some(over),
                     }
                 }
-                Err(failed.unwrap_or(Over::Uncovered))
+                Err(failed.unwrap_or(Over::NoServer))
             }
             Target::Cluster(servers) => {
                 let known: Vec<_> = servers.iter().chain(&self.masters).cloned().collect();
@@ -80,7 +83,7 @@ impl Finder {
                         Err(over) => failed = Some(over),
                     }
                 }
-                Err(failed.unwrap_or(Over::Uncovered))
+                Err(failed.unwrap_or(Over::NoServer))
             }
         }
     }
@@ -154,7 +157,7 @@ async fn cluster(
         PubSubMode::Classic => false,
     };
     let topology = if sharded {
-        Topology { servers: masters.clone(), slots: Some(slots), sharded, probe: Probe::Ping }
+        Topology { servers: masters.clone(), slots: Some(slots), sharded, probe: Probe::Cluster }
     } else {
         // Any server takes and tells every message. That is for each attempt another one.
         Topology::of_one(masters[attempt % masters.len()].clone(), sharded, Probe::Ping)
