@@ -9,7 +9,7 @@ mod proxy;
 mod server;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -236,6 +236,43 @@ async fn comes_back_when_redis_was_killed_and_restarted() {
     wait_for_outages(&a.1, 2).await;
     wait_for_outages(&b.1, 2).await;
     assert_linked(&a, &b, "x", "again").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outages_lose_messages_but_neither_double_nor_reorder_them() {
+    let mut redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    b.0.subscribe("x").await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let sender = tokio::spawn({
+        let (bus, stop) = (a.0.clone(), stop.clone());
+        async move {
+            let mut taken = 0_u64;
+            for n in 0_u64.. {
+                if stop.load(Ordering::Relaxed) {
+                    return taken;
+                }
+                taken += u64::from(bus.publish("x", n.to_string().into()).is_ok());
+                if n % 10 == 0 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            }
+            taken
+        }
+    });
+    for outage in 1..=3 {
+        let before = b.1.told().len();
+        b.1.wait_until("more messages", |told| told.len() > before + 100).await;
+        redis.restart();
+        wait_for_outages(&a.1, outage).await;
+        wait_for_outages(&b.1, outage).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let taken = sender.await.unwrap();
+    let told = b.1.told();
+    let numbers: Vec<u64> = told.iter().filter_map(|told| told.strip_prefix("x: ")?.parse().ok()).collect();
+    let wrong = numbers.windows(2).find(|pair| pair[0] >= pair[1]);
+    assert_eq!(wrong, None, "of {} messages that arrived and {taken} that were taken", numbers.len());
 }
 
 #[tokio::test]

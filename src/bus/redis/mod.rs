@@ -105,6 +105,9 @@ pub struct RedisBusStats {
 }
 
 /// One node's bus over Redis. Dropping it closes it.
+///
+/// Messages of different channels may be told by several threads at the same time, and already while the sink is told that
+/// the link is restored.
 pub struct RedisBus {
     shared: Arc<Shared>,
 }
