@@ -35,12 +35,13 @@ pub struct ConversationPage {
     pub next_cursor: Option<u64>,
 }
 
-/// The ids of a user's conversations; the user is its three values.
+/// The ids of a user's conversations; the user is its three values. `CROSS JOIN` tells SQLite to begin with the user's
+/// groups, not with all there are.
 macro_rules! of_user {
     () => {
         "SELECT c.id FROM conversations c WHERE c.kind = 1 AND c.first_id = ? \
          UNION ALL SELECT c.id FROM conversations c WHERE c.kind = 1 AND c.second_id = ? AND c.first_id <> c.second_id \
-         UNION ALL SELECT c.id FROM group_members g JOIN conversations c \
+         UNION ALL SELECT c.id FROM group_members g CROSS JOIN conversations c \
             ON c.kind = 2 AND c.first_id = g.group_id AND c.second_id = 0 WHERE g.user_id = ?"
     };
 }
