@@ -186,7 +186,7 @@ impl MysqlStore {
         self.health.check()?;
         let (reply, answer) = oneshot::channel();
         let deadline = Instant::now() + self.give_up;
-        let message_id = Uuid::new_v4();
+        let message_id = Uuid::now_v7();
         let append = Append { message, message_id, maybe_stored: false, deadline, then, reply };
         match open.appends.try_send(append) {
             Ok(()) => Ok(answer),

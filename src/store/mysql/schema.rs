@@ -1,8 +1,7 @@
-//! The schema and its history: numbered steps, applied once each, in order, by one node at a time.
+//! Brings the schema up to date, by one node at a time: the others wait for the server's lock of that name.
 //!
-//! The table `schema_version` has a row for each step applied. A step that has been released never changes; the schema
-//! changes by a new step at the end. MySQL commits each change of a table by itself, so a step can be cut short by a
-//! crash: it is written so that running it again from its beginning completes it.
+//! The table `schema_version` has a row for each step applied. A step that was cut short by a crash has none, and runs
+//! again.
 
 use std::time::Duration;
 
@@ -10,46 +9,10 @@ use mysql_async::prelude::Queryable as _;
 
 use super::fault::Fault;
 use super::session::{Session, within};
+use crate::store::tables::STEPS;
 
 /// How long a step may take, and how long to wait for another node that is at it.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
-
-/// Step n brings the schema from version n to n + 1.
-const STEPS: &[&str] = &[
-    // 1: messages in conversations. Rows of conversations are locked by whoever adds a message, in the order of their
-    // ids; `last_seq` is the greatest seq, and 0 in a conversation without messages. There is no foreign key: it
-    // would lock the conversation once more for each message.
-    "
-    CREATE TABLE IF NOT EXISTS conversations (
-        id         BIGINT  NOT NULL AUTO_INCREMENT PRIMARY KEY,
-        kind       TINYINT NOT NULL,           -- 1 private, 2 group
-        first_id   BIGINT  NOT NULL,           -- the lower user id, or the group id
-        second_id  BIGINT  NOT NULL,           -- the higher user id, or 0
-        last_seq   BIGINT  NOT NULL DEFAULT 0,
-        last_at_ms BIGINT  NULL,               -- when the last message was accepted
-        UNIQUE KEY conversations_by_name (kind, first_id, second_id)
-    ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-
-    CREATE TABLE IF NOT EXISTS messages (
-        id                  BIGINT     NOT NULL AUTO_INCREMENT PRIMARY KEY,
-        message_id          BINARY(16) NOT NULL,  -- UUID
-        conversation_id     BIGINT     NOT NULL,
-        seq                 BIGINT     NOT NULL,
-        from_user_id        BIGINT     NOT NULL,
-        message_type        TINYINT    NOT NULL,
-        content             MEDIUMTEXT NOT NULL,
-        file_url            TEXT       NULL,
-        file_size           BIGINT     NULL,
-        file_name           TEXT       NULL,
-        reply_to_message_id TEXT       NULL,
-        client_message_id   VARBINARY(255) NULL,
-        created_at_ms       BIGINT     NOT NULL,
-        UNIQUE KEY messages_by_message_id (message_id),
-        UNIQUE KEY messages_by_place (conversation_id, seq),
-        UNIQUE KEY messages_by_client_id (from_user_id, client_message_id)
-    ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-    ",
-];
 
 /// Brings the database to the newest version. One from a newer program, or of another program, is left untouched.
 pub(super) async fn migrate(session: &mut Session) -> Result<(), Fault> {
@@ -75,7 +38,7 @@ async fn apply(session: &mut Session) -> Result<(), Fault> {
         )
         .await?;
     for (number, step) in STEPS.iter().enumerate().skip(version(session).await?) {
-        within(STEP_LIMIT, session.conn.query_drop(*step)).await?;
+        within(STEP_LIMIT, session.conn.query_drop(step.mysql)).await?;
         session.run(&format!("INSERT INTO schema_version (step) VALUES ({})", number + 1)).await?;
         tracing::info!(version = number + 1, "the database's schema was brought to a new version");
     }
