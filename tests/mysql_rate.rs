@@ -49,9 +49,10 @@ async fn server_alone() -> f64 {
     let mut spent = Duration::ZERO;
     let mut rows = 0;
     while spent < MEASURE {
-        let mut insert = "INSERT INTO messages (message_id, conversation_id, seq, from_user_id, message_type, content, \
+        let mut insert =
+            "INSERT INTO messages (message_id, conversation_id, seq, from_user_id, message_type, content, \
                           client_message_id, created_at_ms) VALUES "
-            .to_owned();
+                .to_owned();
         for n in rows..rows + BATCH {
             let comma = if n == rows { "" } else { ", " };
             let (user, round) = (n % 2048, n / 2048);

@@ -11,29 +11,41 @@ use super::fault::Fault;
 use super::session::{Session, within};
 use crate::store::tables::STEPS;
 
-/// How long a step may take, and how long to wait for another node that is at it.
+/// How long a step may take.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often to wait, for two seconds each, while another node is at it.
+const LOCK_TRIES: u32 = 60;
 
 /// Brings the database to the newest version. One from a newer program, or of another program, is left untouched.
 pub(super) async fn migrate(session: &mut Session) -> Result<(), Fault> {
     if version(session).await? == STEPS.len() {
         return Ok(());
     }
-    let lock = "SELECT GET_LOCK(CONCAT('socketio-schema-', MD5(DATABASE())), 60)";
-    let locked = within(2 * STEP_LIMIT, session.conn.query_first::<Option<u8>, _>(lock)).await?;
-    if locked.flatten() != Some(1) {
-        return Err(Fault::Lost("another node has been changing the schema for a minute".to_owned()));
-    }
+    lock(session).await?;
     let migrated = apply(session).await;
     // The server releases it as well when the session ends.
     session.run("DO RELEASE_LOCK(CONCAT('socketio-schema-', MD5(DATABASE())))").await?;
     migrated
 }
 
+async fn lock(session: &mut Session) -> Result<(), Fault> {
+    for _ in 0..LOCK_TRIES {
+        let locked =
+            session.answers("SELECT GET_LOCK(CONCAT('socketio-schema-', MD5(DATABASE())), 2)", 1).await?;
+        if let Some(row) = locked.iter().flatten().next()
+            && row.get::<Option<bool>>(0)? == Some(true)
+        {
+            return Ok(());
+        }
+    }
+    Err(Fault::Lost("another node does not come to an end with changing the schema".to_owned()))
+}
+
 async fn apply(session: &mut Session) -> Result<(), Fault> {
     session
         .run(
-            "CREATE TABLE IF NOT EXISTS schema_version (step INT UNSIGNED NOT NULL PRIMARY KEY, \
+            "CREATE TABLE IF NOT EXISTS schema_version (step BIGINT NOT NULL PRIMARY KEY, \
              applied_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP) ENGINE = InnoDB",
         )
         .await?;
@@ -47,17 +59,18 @@ async fn apply(session: &mut Session) -> Result<(), Fault> {
 
 /// The number of steps applied, if the database is one of ours.
 async fn version(session: &mut Session) -> Result<usize, Fault> {
-    let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
-                  AND table_name IN ('schema_version', 'messages', 'conversations')";
-    let tables: Vec<String> = within(STEP_LIMIT, session.conn.query(tables)).await?;
+    let ours = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
+                AND table_name IN ('schema_version', 'messages', 'conversations')";
+    let tables = session.answers(ours, 1).await?;
+    let tables: Vec<String> = tables.iter().flatten().map(|row| row.get(0)).collect::<Result<_, _>>()?;
     if !tables.iter().any(|table| table == "schema_version") {
         return match tables.as_slice() {
             [] => Ok(0),
             [table, ..] => Err(Fault::Corrupt(format!("the table '{table}' in it is another program's"))),
         };
     }
-    let steps = "SELECT COALESCE(MAX(step), 0) FROM schema_version";
-    let found: u32 = within(STEP_LIMIT, session.conn.query_first(steps)).await?.unwrap_or(0);
+    let rows = session.answers("SELECT COALESCE(MAX(step), 0) FROM schema_version", 1).await?;
+    let found: u32 = rows.iter().flatten().next().map_or(Ok(0), |row| row.get(0))?;
     let known = STEPS.len() as u32;
     if found > known { Err(Fault::Newer { found, known }) } else { Ok(found as usize) }
 }
