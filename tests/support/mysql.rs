@@ -51,13 +51,7 @@ impl MysqlServer {
         let user = format!("--user={}", std::env::var("USER").unwrap_or_else(|_| "root".to_owned()));
         let datadir = format!("--datadir={}", at("data"));
         let installed = Command::new("mariadb-install-db")
-            .args([
-                "--no-defaults",
-                &datadir,
-                &user,
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-            ])
+            .args(["--no-defaults", &datadir, &user, "--auth-root-authentication-method=normal", "--skip-test-db"])
             .output();
         let installed = match installed {
             Err(error) => panic!("no mariadb-install-db ({error}): run scripts/setup.sh"),
@@ -86,8 +80,7 @@ impl MysqlServer {
             .expect("a shell");
         let mut child = child;
         let output = BufReader::new(child.stdout.take().expect("it is piped"));
-        let server =
-            MysqlServer { port, folder, keeper: Mutex::new((child, output)), databases: Mutex::new(0) };
+        let server = MysqlServer { port, folder, keeper: Mutex::new((child, output)), databases: Mutex::new(0) };
         server.restart();
         server
     }
@@ -100,8 +93,7 @@ impl MysqlServer {
             *count += 1;
             format!("test{count}")
         };
-        let mut connection =
-            mysql_async::Conn::from_url(self.url("mysql")).await.expect("the server answers");
+        let mut connection = mysql_async::Conn::from_url(self.url("mysql")).await.expect("the server answers");
         connection.query_drop(format!("CREATE DATABASE {name}")).await.expect("the database can be created");
         connection.disconnect().await.expect("the server says goodbye");
         self.url(&name)

@@ -35,22 +35,16 @@ pub(super) fn row(row: mysql_async::Row) -> Result<Row, StoreError> {
             | ColumnType::MYSQL_TYPE_NEWDECIMAL => true,
             _ => false,
         };
-        let text =
-            column.character_set() != BINARY || column.column_type() == ColumnType::MYSQL_TYPE_VAR_STRING;
-        let wrong =
-            || StoreError::Corrupt(format!("column {} holds {:?}", column.name_str(), column.column_type()));
+        let text = column.character_set() != BINARY || column.column_type() == ColumnType::MYSQL_TYPE_VAR_STRING;
+        let wrong = || StoreError::Corrupt(format!("column {} holds {:?}", column.name_str(), column.column_type()));
         match value {
             DriverValue::NULL => Ok(Value::Null),
             DriverValue::Int(number) => Ok(Value::Int(number)),
             DriverValue::UInt(number) => i64::try_from(number).map(Value::Int).map_err(|_| wrong()),
-            DriverValue::Bytes(bytes) if number => std::str::from_utf8(&bytes)
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .map(Value::Int)
-                .ok_or_else(wrong),
-            DriverValue::Bytes(bytes) if text => {
-                String::from_utf8(bytes).map(Value::Text).map_err(|_| wrong())
+            DriverValue::Bytes(bytes) if number => {
+                std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).map(Value::Int).ok_or_else(wrong)
             }
+            DriverValue::Bytes(bytes) if text => String::from_utf8(bytes).map(Value::Text).map_err(|_| wrong()),
             DriverValue::Bytes(bytes) => Ok(Value::Bytes(bytes)),
             _ => Err(wrong()),
         }

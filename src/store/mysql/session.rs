@@ -77,8 +77,7 @@ impl Database {
 
     /// A new session.
     pub async fn connect(&self, access: Access) -> Result<Session, Fault> {
-        let conn =
-            within(CONNECT_LIMIT, Conn::new(self.options.clone().init(vec![settings(access)]))).await?;
+        let conn = within(CONNECT_LIMIT, Conn::new(self.options.clone().init(vec![settings(access)]))).await?;
         let mut session = Session { conn, max_statement: 0 };
         let answers = session.answers(SERVER_SETTINGS, 1).await?;
         let Some(row) = answers.iter().flatten().next() else {

@@ -204,8 +204,7 @@ impl Writer {
     }
 
     fn count(&self, outcomes: &[Outcome]) {
-        let count =
-            |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count() as u64;
+        let count = |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count() as u64;
         let stored = count(|outcome| matches!(outcome, Outcome::Stored(_)));
         self.counters.appended.fetch_add(stored, Relaxed);
         self.counters.duplicates.fetch_add(count(|outcome| matches!(outcome, Outcome::Repeated(_))), Relaxed);
