@@ -20,6 +20,7 @@ pub use load::{ConfigError, Effective, Flag, Source};
 pub(crate) use print::{help, markdown};
 pub use value::{AuthMode, ByteSize, LogFormat, PubSub, Transport, WordsMode};
 
+use crate::proto::http::Network;
 use table::Rule::{Any, Range, Test};
 use table::settings;
 use value::{kib, loopback, mib, ms, secs, text};
@@ -79,8 +80,10 @@ settings! {
     limits: Limits {
         /// Connections of this node; 0 for no limit.
         max_connections: usize = 1_000_000, Range(0, 100_000_000);
-        /// Connections from one IP address; 0 for no limit.
+        /// Connections from one IP address, or sessions of it where it is behind a trusted proxy; 0 for no limit.
         max_connections_per_ip: usize = 0, Range(0, 100_000_000);
+        /// Proxies in front of this node, as addresses or networks, whose X-Forwarded-For says who the client is.
+        trusted_proxies: Vec<Network> = Vec::new(), Any;
         /// New sessions of this node in a second; 0 for no limit.
         handshakes_per_second: u32 = 0, Range(0, 10_000_000);
         /// The largest head of an HTTP request.

@@ -2,6 +2,7 @@
 
 mod ear;
 mod options;
+mod status;
 
 use std::io;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::presence::redis::RedisPresence;
 use crate::presence::{Load, LocalPresence, Presence, PresenceError, Watcher};
 use crate::socketio::{Io, Server};
 use crate::store::{MysqlStore, SqliteStore, Store, StoreError, Timestamp};
+
+pub use self::status::status;
 
 /// Why a node did not start, or did not end well. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +146,7 @@ async fn join(config: &Config, io: &Io, told: &Arc<Told>) -> Result<Others, Node
     let joining = io.join_cluster(options::cluster(config));
     let ear = Ear::new(joining.sink());
     let bus = RedisBus::connect(options::bus(config), ear.clone()).await?;
-    let presence = RedisPresence::start(options::presence(config), bus.clone(), watcher);
+    let presence = RedisPresence::start(options::presence(config), bus.clone(), watcher)?;
     let presence = Arc::new(presence);
     ear.set_presence(&presence);
     joining.with(bus.clone());
