@@ -1,6 +1,7 @@
 //! A node: the server, the service on it, and its store, from start to drain.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -9,7 +10,7 @@ use crate::config::{Config, LogFormat};
 use crate::im::{self, Im};
 use crate::session::Settings;
 use crate::shard::{Cors, HttpOptions, Limits};
-use crate::socketio::Io;
+use crate::socketio::{Io, Server};
 use crate::store::{SqliteOptions, SqliteStore, Store};
 use crate::{api, config, proto, session};
 
@@ -46,7 +47,8 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     Im::install(&io, store.clone(), service(&config));
     let server = io.listen(config.socketio.listen)?;
     let sources = api::Sources { node: server.node().clone(), store: store.clone() };
-    let api = tokio::spawn(api::serve(http, sources));
+    let page = page(&config, http.local_addr()?.port(), &server);
+    let api = tokio::spawn(api::serve(http, sources, page));
     tracing::info!(
         node = config.node.id,
         http = %config.node.http_listen,
@@ -89,6 +91,18 @@ fn service(config: &Config) -> im::Options {
         multi_device: config.im.multi_device,
         sync_page: config.im.sync_page,
         sync_page_max: config.im.sync_page_max,
+    }
+}
+
+/// What the web page is told: the ports as they came to be, where the settings leave the choice to the system.
+fn page(config: &Config, http_port: u16, server: &Server) -> api::Page {
+    api::Page {
+        node_id: config.node.id.clone(),
+        http_port,
+        socketio_port: server.addresses().first().map_or(config.socketio.listen.port(), SocketAddr::port),
+        socketio_path: config.socketio.path.clone(),
+        auth_mode: config.auth.mode,
+        max_content_chars: config.im.max_content_chars,
     }
 }
 

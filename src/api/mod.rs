@@ -6,8 +6,10 @@
 //! | `/healthz` | the process runs |
 //! | `/readyz` | it can do its work, or 503 and what is missing |
 //! | `/metrics` | numbers, in the Prometheus text format |
+//! | `/`, `/app/…` | the web page |
 
 mod metrics;
+mod web;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,8 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
+
+pub use web::Page;
 
 use crate::shard::Node;
 use crate::store::{Conversation, SqliteStore, Store};
@@ -38,11 +42,12 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The listener broke.
-pub async fn serve(listener: TcpListener, sources: Sources) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, sources: Sources, page: Page) -> std::io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers))
+        .merge(web::router(page))
         .with_state(sources);
     axum::serve(listener, router).await
 }
