@@ -1,6 +1,6 @@
 // The page's words, in English and Chinese, and how dates and numbers are written in each.
 
-const WORDS = {
+export const WORDS = {
   en: {
     'language.other': '中文',
     'no-node': 'This node does not answer. Trying again…',
@@ -62,19 +62,16 @@ const WORDS = {
     'new.join.go': 'Join',
     'new.wrong-number': 'Numbers are whole, from 1.',
     'new.name-needed': 'A group needs a name.',
-    'cancel': 'Cancel',
     'close': 'Close',
     'back': 'Back to the conversations',
 
     'thread.messages': 'Messages',
     'thread.begin': 'This is where the conversation begins.',
-    'thread.loading': 'Loading…',
     'thread.unread': 'New messages',
     'thread.latest': 'To the latest message',
     'thread.info': 'About this conversation',
     'thread.typing.one': '{name} is typing…',
     'thread.typing.some': '{n} people are typing…',
-    'thread.not-member': 'You are not a member of this group.',
 
     'message.sending': 'sending',
     'message.queued': 'waiting for the connection',
@@ -104,7 +101,6 @@ const WORDS = {
     'about.title': 'About',
     'about.user': 'User number',
     'about.group': 'Group number',
-    'about.members': 'Members',
     'about.where': 'Who is where',
     'about.where.hint': 'Each node holds the connections of these people.',
     'about.nowhere': 'Offline',
@@ -212,19 +208,16 @@ const WORDS = {
     'new.join.go': '加入',
     'new.wrong-number': '编号应为正整数。',
     'new.name-needed': '请填写群名称。',
-    'cancel': '取消',
     'close': '关闭',
     'back': '返回会话列表',
 
     'thread.messages': '消息',
     'thread.begin': '会话从这里开始。',
-    'thread.loading': '加载中…',
     'thread.unread': '新消息',
     'thread.latest': '回到最新消息',
     'thread.info': '会话详情',
     'thread.typing.one': '{name} 正在输入…',
     'thread.typing.some': '{n} 人正在输入…',
-    'thread.not-member': '你不是这个群的成员。',
 
     'message.sending': '发送中',
     'message.queued': '等待连接',
@@ -254,7 +247,6 @@ const WORDS = {
     'about.title': '详情',
     'about.user': '用户编号',
     'about.group': '群编号',
-    'about.members': '成员',
     'about.where': '所在节点',
     'about.where.hint': '这些人的连接所在的节点。',
     'about.nowhere': '离线',

@@ -13,7 +13,7 @@ export function rowView(row, thread) {
   if (row.kind === 'message') return messageView(thread);
   const words = h('span');
   return {
-    element: h('li', { class: `row-${row.kind}` }, words),
+    element: h('div', { class: `row-${row.kind}` }, words),
     update: ({ at, note }) => setText(words, row.kind === 'day' ? day(at) : row.kind === 'note' ? noteWords(thread.chat, note.event) : t(`thread.${row.kind}`)),
   };
 }
@@ -26,7 +26,7 @@ function noteWords({ people }, { type, userId, userIds = userId ? [userId] : [] 
 }
 
 function messageView(thread) {
-  const element = h('li', { class: 'message' });
+  const element = h('div', { class: 'message' });
   let shown = '';
   return {
     element,

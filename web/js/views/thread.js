@@ -18,10 +18,10 @@ export class Thread {
 
   constructor({ chat, config, frame }) {
     Object.assign(this, { chat, frame });
-    this.title = h('h2', { tabindex: -1 });
+    this.title = h('h1', { tabindex: -1 });
     this.subtitle = h('p', { class: 'subtitle' });
     this.picture = h('span');
-    this.rows = h('ol', { class: 'rows', role: 'log', 'aria-label': t('thread.messages'), 'aria-relevant': 'additions' });
+    this.rows = h('div', { class: 'rows', role: 'log', 'aria-label': t('thread.messages'), 'aria-relevant': 'additions' });
     this.scroller = h('div', { class: 'scroller', tabindex: 0, 'aria-label': t('thread.messages'), role: 'region', onscroll: () => this.#scrolled() },
       this.rows);
     this.toEnd = h('button', { class: 'round to-end', type: 'button', hidden: true, 'aria-label': t('thread.latest'), title: t('thread.latest'), onclick: () => this.#goToEnd() }, icon('down'));
