@@ -79,7 +79,7 @@ export class Chat extends EventTarget {
       this.stopTyping();
       if (conversation) {
         conversation.openedAt ??= new Date().toISOString();
-        conversation.unreadFrom = conversation.unread > 0 ? conversation.lastSeq - conversation.unread + 1 : null;
+        conversation.unreadFrom = conversation.unread > 0 ? conversation.readSeq + 1 : null;
       }
     }
     this.#watching = conversation;
@@ -185,7 +185,7 @@ export class Chat extends EventTarget {
   /** After every connect: what was said meanwhile, who is there now, and what is still to be sent. */
   async #catchUp() {
     this.outbox.flush();
-    this.people.refresh();
+    this.people.refresh().then(() => this.#listGroups());
     await this.#loadList();
     await Promise.all(this.list.map(async (conversation) => {
       if (conversation.isLoaded) await this.#syncToEnd(conversation);
@@ -208,10 +208,15 @@ export class Chat extends EventTarget {
     this.changed();
   }
 
-  #takeListItem({ conversation: key, lastMessage, lastSeq, unreadCount }) {
+  /** A group is in the list before anything was said there. */
+  #listGroups() {
+    for (const { id, createdAt } of this.people.groups) this.conversation(groupKey(id)).openedAt ??= createdAt;
+  }
+
+  #takeListItem({ conversation: key, lastMessage, lastSeq, readSeq, unreadCount }) {
     const conversation = this.conversation(key);
-    if (!conversation) return;
-    if (lastSeq >= conversation.lastSeq) Object.assign(conversation, { lastMessage, lastSeq, unread: unreadCount ?? 0 });
+    if (!conversation || lastSeq < conversation.lastSeq) return;
+    Object.assign(conversation, { lastMessage, lastSeq, readSeq, unread: unreadCount });
   }
 
   /** The newest page, once; and the end of the conversation. */
@@ -275,9 +280,9 @@ export class Chat extends EventTarget {
     this.changed();
   }
 
-  #typing({ userId, targetId }, isTyping) {
+  #typing({ userId, targetId, targetType }, isTyping) {
     if (userId === this.me) return;
-    const key = targetId === this.me ? privateKey(userId, this.me) : groupKey(targetId);
+    const key = targetType === 1 ? privateKey(userId, this.me) : groupKey(targetId);
     this.conversations.get(key)?.setTyping(userId, isTyping);
     this.changed();
     // A `user_typing` that is never taken back ends by itself.
@@ -289,6 +294,7 @@ export class Chat extends EventTarget {
     conversation?.notes.push({ afterSeq: conversation.lastSeq, at: new Date().toISOString(), event });
     this.changed();
     await this.people.loadGroups();
+    this.#listGroups();
     if (conversation === this.#watching) await this.people.loadMembers(event.groupId).catch(() => {});
   }
 

@@ -24,6 +24,8 @@ export class Conversation {
   isLoading = false;
   lastMessage = null;
   lastSeq = 0;
+  /** Up to where one has read, and how many messages of others come after that. */
+  readSeq = 0;
   unread = 0;
   /** Where unread messages began when the conversation was opened. */
   unreadFrom = null;
@@ -81,8 +83,10 @@ export class Conversation {
 
   /** A user has read up to `seq`. Positions only move forward. */
   read(userId, seq) {
-    if (userId === this.me) this.unread = seq >= this.lastSeq ? 0 : this.unread;
-    else this.#readBy.set(userId, Math.max(seq, this.#readBy.get(userId) ?? 0));
+    if (userId === this.me) {
+      this.readSeq = Math.max(seq, this.readSeq);
+      if (seq >= this.lastSeq) this.unread = 0;
+    } else this.#readBy.set(userId, Math.max(seq, this.#readBy.get(userId) ?? 0));
   }
 
   /** How many others have read a message of ours. */

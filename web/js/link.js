@@ -10,9 +10,9 @@ const ANSWER_WITHIN_MS = 10_000;
 /** The wait before the first and before any later attempt to reconnect, in milliseconds. */
 const RECONNECT_MS = { first: 500, longest: 5000 };
 /** Answers that say "not now": nothing was done, and asking again may help. */
-const BUSY = new Set(['store_unavailable', 'store_overloaded', 'cluster_unavailable', 'rate_limited', 'unavailable']);
+const BUSY = new Set(['no_answer', 'store_unavailable', 'store_overloaded', 'presence_unavailable', 'rate_limited', 'overloaded']);
 
-/** An ack that says no, or none at all: `lost` when the connection went, `busy` when asking again may help. */
+/** An ack that says no, or none at all: `lost` when there is no connection, `busy` when asking again may help. */
 export class AnswerError extends Error {
   constructor(code, message) {
     super(message);
@@ -34,7 +34,8 @@ export class Link extends EventTarget {
   reason = null;
 
   #socket;
-  #drain;
+  /** What is to happen to the connection later: one thing at a time. */
+  #later;
 
   /** `identity` is `{userId}` or `{token}`. Nothing happens before `open()`. */
   constructor(origin, path, identity) {
@@ -66,7 +67,7 @@ export class Link extends EventTarget {
   }
 
   close() {
-    clearTimeout(this.#drain);
+    clearTimeout(this.#later);
     this.#socket.removeAllListeners();
     this.#socket.disconnect();
   }
@@ -84,7 +85,7 @@ export class Link extends EventTarget {
     try {
       answer = await this.#socket.timeout(ANSWER_WITHIN_MS).emitWithAck(event, payload);
     } catch (error) {
-      throw new AnswerError('lost', error.message);
+      throw new AnswerError(this.#socket.connected ? 'no_answer' : 'lost', error.message);
     }
     if (!answer?.success) throw new AnswerError(answer?.code ?? 'unknown', answer?.message ?? '');
     return answer;
@@ -105,36 +106,43 @@ export class Link extends EventTarget {
     this.dispatchEvent(new Event('change'));
   }
 
+  #after(ms, act) {
+    clearTimeout(this.#later);
+    this.#later = setTimeout(act, ms);
+  }
+
   #listen() {
     const [socket, manager] = [this.#socket, this.#socket.io];
+    socket.on('connect', () => {
+      clearTimeout(this.#later);
+      manager.engine.once('upgrade', () => this.#set({}));
+    });
     socket.on('connected', ({ nodeId }) => {
       const movedFrom = this.nodeId !== null && this.nodeId !== nodeId ? this.nodeId : null;
-      clearTimeout(this.#drain);
       this.#set({ phase: 'online', attempt: 0, reason: null, nodeId, movedFrom });
       this.dispatchEvent(new Event('online'));
     });
-    socket.on('connect', () => this.#socket.io.engine.once('upgrade', () => this.#set({})));
     socket.on('kicked', ({ reason } = {}) => this.#end('kicked', { code: reason ?? 'kicked', message: '' }));
-    socket.on('draining', ({ reconnectInMs = 0 } = {}) => {
-      // The node goes down. Leaving before it must be killed costs nobody anything.
-      this.#drain = setTimeout(() => manager.engine?.close(), reconnectInMs);
-    });
+    // The node goes down. Leaving before it must be killed costs nobody anything.
+    socket.on('draining', ({ reconnectInMs = 0 } = {}) => this.#after(reconnectInMs, () => manager.engine?.close()));
     socket.on('connect_error', (error) => {
-      // Without a code, nobody was reached, and the manager tries again. With one, the server has looked at us and said no.
-      if (!socket.active && error.data?.code) this.#end('refused', { code: error.data.code, message: error.message });
-      else if (!socket.active) setTimeout(() => socket.connect(), RECONNECT_MS.longest);
+      // While the socket is active, nobody was reached, and the manager tries again. Otherwise a server has said no.
+      if (socket.active) return;
+      const { code } = error.data ?? {};
+      if (code && !BUSY.has(code)) this.#end('refused', { code, message: error.message });
+      else this.#after(RECONNECT_MS.longest, () => socket.connect());
     });
     socket.on('disconnect', (why) => {
       if (this.phase !== 'online') return;
       this.#set({ phase: 'offline', attempt: 0 });
       // The client library takes a disconnect by the server for final. It is, when `kicked` came before it.
-      if (why === 'io server disconnect') setTimeout(() => socket.connect(), RECONNECT_MS.first);
+      if (why === 'io server disconnect') this.#after(RECONNECT_MS.first, () => socket.connect());
     });
     manager.on('reconnect_attempt', (attempt) => this.#set({ attempt }));
   }
 
   #end(phase, reason) {
-    clearTimeout(this.#drain);
+    clearTimeout(this.#later);
     this.#set({ phase, reason, attempt: 0 });
     this.#socket.disconnect();
   }

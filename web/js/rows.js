@@ -14,6 +14,7 @@ export function rows(conversation, waiting, me) {
   if (conversation.isLoaded && timeline.first <= 1) rows.push({ kind: 'begin', key: 'begin' });
   const notes = [...conversation.notes];
   let before = null;
+  let isMarked = conversation.unreadFrom === null;
 
   const noteUpTo = (seq) => {
     while (notes.length > 0 && notes[0].afterSeq <= seq) {
@@ -28,8 +29,9 @@ export function rows(conversation, waiting, me) {
       if (!rows.some(({ key }) => key === `day ${day}`)) rows.push({ kind: 'day', key: `day ${day}`, at: row.at });
       before = null;
     }
-    if (row.message && row.message.seq === conversation.unreadFrom) {
+    if (!isMarked && !row.isOwn && row.message.seq >= conversation.unreadFrom) {
       rows.push({ kind: 'unread', key: 'unread' });
+      isMarked = true;
       before = null;
     }
     row.isFirst = before === null || before.from !== row.from || Date.parse(row.at) - Date.parse(before.at) > TOGETHER_MS;
