@@ -25,7 +25,7 @@ async fn nodes(exchange: &LocalExchange, count: usize) -> Vec<Node> {
         let name = format!("node-{n}");
         let options =
             ClusterOptions { answer_timeout: Duration::from_millis(300), ..ClusterOptions::new(&name) };
-        io.join_cluster(options, |sink| Arc::new(exchange.join(sink)));
+        join(&io, options, exchange);
         io.on_connect(move |socket: Socket| {
             socket.join("all");
             socket.join(&*name);
@@ -44,6 +44,12 @@ async fn nodes(exchange: &LocalExchange, count: usize) -> Vec<Node> {
     until("all nodes know each other", || nodes.iter().all(|node| node.io.other_nodes().len() == count - 1))
         .await;
     nodes
+}
+
+fn join(io: &Io, options: ClusterOptions, exchange: &LocalExchange) {
+    let joining = io.join_cluster(options);
+    let bus = exchange.join(joining.sink());
+    joining.with(Arc::new(bus));
 }
 
 /// The next event, as its JSON array.
@@ -171,7 +177,7 @@ async fn nodes_that_do_not_answer_are_named() {
     let nodes = nodes(&exchange, 2).await;
     // It is there, as far as the others know, and says nothing.
     let mute = Io::new();
-    mute.join_cluster(ClusterOptions::new("mute"), |sink| Arc::new(exchange.join(sink)));
+    join(&mute, ClusterOptions::new("mute"), &exchange);
     until("the third node is known", || nodes[0].io.other_nodes().len() == 2).await;
     let answers = nodes[0].io.server_side_emit_with_ack::<u64>("anybody", ()).await.unwrap();
     assert_eq!(answers.silent, Vec::<String>::new());

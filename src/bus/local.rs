@@ -157,10 +157,13 @@ impl Bus for LocalBus {
         else {
             return;
         };
-        subscription.count = subscription.count.saturating_sub(1);
-        if subscription.count == 0 {
-            subscription.until = until;
-            state.given_up.push_back((until, channel, self.id));
+        match subscription.count {
+            0 => (),
+            1 => {
+                *subscription = Subscription { count: 0, until };
+                state.given_up.push_back((until, channel, self.id));
+            }
+            more => subscription.count = more - 1,
         }
         state.expire(now);
     }

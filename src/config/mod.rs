@@ -171,4 +171,9 @@ impl StoreSettings {
     pub fn sqlite_path(&self) -> Option<&Path> {
         self.url.strip_prefix(rules::SQLITE).map(Path::new)
     }
+
+    /// The URL without its password.
+    pub fn masked_url(&self) -> String {
+        print::mask_url(&self.url).unwrap_or_else(|| self.url.clone())
+    }
 }

@@ -17,38 +17,30 @@ impl User {
         socket.extensions().get::<User>().as_deref().copied()
     }
 
+    /// The user of this id, 1 to 2^53-1.
+    pub fn new(id: u64) -> Option<User> {
+        NonZeroU64::new(id).filter(|id| id.get() <= MAX_ID).map(User)
+    }
+
     /// From decimal digits: 1 to 2^53-1.
     fn parse(text: &str) -> Option<User> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let id = digits.then(|| text.parse::<NonZeroU64>().ok()).flatten()?;
-        (id.get() <= MAX_ID).then_some(User(id))
+        digits.then(|| text.parse().ok()).flatten().and_then(User::new)
     }
 
     /// The number.
     pub fn id(self) -> u64 {
         self.0.get()
     }
-
-    /// The room that all connections of the user are in.
-    pub fn room(self) -> String {
-        room(self.id())
-    }
-}
-
-/// The room of a user.
-pub fn room(user_id: u64) -> String {
-    format!("user:{user_id}")
 }
 
 /// Open mode: the query is believed.
-pub async fn open(socket: Socket) -> Result<(), Refused> {
+pub fn open(socket: &Socket) -> Result<User, Refused> {
     let claimed = socket.handshake().query("userId").unwrap_or_default();
-    let Some(user) = User::parse(&claimed) else {
-        return Err(Refused::new(format!("?userId= must be an integer from 1 to {MAX_ID}"))
-            .with_data(json!({ "code": "invalid_user_id" })));
-    };
-    socket.extensions().insert(user);
-    Ok(())
+    User::parse(&claimed).ok_or_else(|| {
+        Refused::new(format!("?userId= must be an integer from 1 to {MAX_ID}"))
+            .with_data(json!({ "code": "invalid_user_id" }))
+    })
 }
 
 #[cfg(test)]

@@ -15,6 +15,14 @@ pub fn decode<T: DeserializeOwned>(args: &Args) -> Result<T, Refusal> {
         .map_err(|error| Refusal::new("invalid_payload", error.to_string()))
 }
 
+/// As [`decode`], for a payload that need not be there.
+pub fn decode_or_default<T: DeserializeOwned + Default>(args: &Args) -> Result<T, Refusal> {
+    match args.first::<Option<serde::de::IgnoredAny>>() {
+        Ok(None) => Ok(T::default()),
+        _ => decode(args),
+    }
+}
+
 /// An id of a user or a group: 1 to 2^53-1, as a number or, as some clients write it, as its decimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Id(pub u64);

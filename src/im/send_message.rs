@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::answer::{Answer, Refusal};
-use super::identity::{User, room};
+use super::answer::{Done, Refusal};
+use super::identity::User;
+use super::inbox::Push;
 use super::payload::{Id, decode};
 use super::{Args, Im};
+use crate::ids::SocketId;
 use crate::socketio::Socket;
-use crate::store::{MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageType, NewMessage, Target};
+use crate::store::{
+    Committed, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageType, NewMessage, Target,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,32 +35,38 @@ const MAX_FILE_FIELD_BYTES: usize = 2048;
 /// The longest reference to another message, in bytes: a UUID, and room to spare.
 const MAX_REPLY_ID_BYTES: usize = 64;
 
-pub async fn run(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Answer {
-    send(&im, socket, user, &args).await.into()
+pub async fn run(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result<Done<Arc<Message>>, Refusal> {
+    Ok(im.send(user, decode(&args)?, Some(socket.id())).await?.into())
 }
 
-async fn send(im: &Im, socket: Socket, user: User, args: &Args) -> Result<Arc<Message>, Refusal> {
-    let message = check(decode(args)?, user, im.options.max_content_chars)?;
-    // Called in the order of `seq`, and all pushes leave from the thread that calls: so each connection sees them
-    // in that order.
-    let push = Box::new(move |message: &Arc<Message>| push(&socket, message));
-    Ok(im.store.append_then(message, push).await?.message)
-}
-
-fn push(sender: &Socket, message: &Arc<Message>) {
-    let mut devices = sender.to(room(message.from_user_id));
-    if let Some(recipient) = message.to_user_id {
-        devices = devices.to(room(recipient));
+impl Im {
+    /// Stores a message, and pushes it. `sender`: the connection that it came by, if it came by one.
+    async fn send(
+        self: &Arc<Self>,
+        user: User,
+        payload: Payload,
+        sender: Option<SocketId>,
+    ) -> Result<Arc<Message>, Refusal> {
+        let message = check(payload, user, self.options.max_content_chars)?;
+        let im = self.clone();
+        // Called in the order of `seq`.
+        let push = Box::new(move |committed: &Committed| im.push(committed, sender));
+        Ok(self.store.append_then(message, push).await?.message)
     }
-    devices.emit("private_message", message);
+
+    /// A message is stored: it goes to the other nodes and to the clients here.
+    fn push(self: &Arc<Self>, Committed { message, previous_at }: &Committed, sender: Option<SocketId>) {
+        if let Some(push) = Push::of(message, *previous_at, sender) {
+            self.publish(&push, message.id);
+            self.delivery.handle(&push);
+        }
+    }
 }
 
 fn check(payload: Payload, user: User, max_content_chars: usize) -> Result<NewMessage, Refusal> {
     let target = match (payload.to_user_id, payload.group_id) {
         (Some(Id(user)), None) => Target::User(user),
-        (None, Some(Id(group))) => {
-            return Err(Refusal::new("group_not_found", format!("there is no group {group}")));
-        }
+        (None, Some(Id(group))) => Target::Group(group),
         _ => return Err(Refusal::new("invalid_payload", "exactly one of toUserId and groupId is needed")),
     };
     let chars = payload.content.chars().count();

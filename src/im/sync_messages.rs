@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Done, Refusal};
 use super::identity::User;
 use super::payload::decode;
 use super::{Args, Im};
 use crate::socketio::Socket;
-use crate::store::{Conversation, SyncPage};
+use crate::store::{Conversation, StoreExt as _, SyncPage};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,26 +19,23 @@ struct Payload {
     limit: Option<u32>,
 }
 
-pub async fn run(im: Arc<Im>, _: Socket, user: User, args: Args) -> Answer {
-    sync(&im, user, &args).await.into()
-}
-
-async fn sync(im: &Im, user: User, args: &Args) -> Result<SyncPage, Refusal> {
-    let Payload { conversation, after_seq, limit } = decode(args)?;
-    if !takes_part(user, conversation) {
+pub async fn run(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Done<SyncPage>, Refusal> {
+    let Payload { conversation, after_seq, limit } = decode(&args)?;
+    if !im.takes_part(user, conversation) {
         return Err(Refusal::new("forbidden", "you take no part in this conversation"));
     }
     let limit = match limit {
         Some(0) => return Err(Refusal::new("invalid_payload", "limit must be at least 1")),
         limit => limit.unwrap_or(im.options.sync_page).min(im.options.sync_page_max),
     };
-    Ok(im.store.sync(conversation, after_seq, limit).await?)
+    Ok(im.store.sync(conversation, after_seq, limit).await?.into())
 }
 
-fn takes_part(user: User, conversation: Conversation) -> bool {
-    match conversation {
-        Conversation::Private { low, high } => [low, high].contains(&user.id()),
-        // There are no groups in this version, so nobody is a member of one.
-        Conversation::Group(_) => false,
+impl Im {
+    fn takes_part(&self, user: User, conversation: Conversation) -> bool {
+        match conversation {
+            Conversation::Private { low, high } => [low, high].contains(&user.id()),
+            Conversation::Group(group) => self.roster.is_member(user.id(), group) == Some(true),
+        }
     }
 }

@@ -40,6 +40,7 @@ use tokio::net::{TcpListener, TcpStream};
 use wheel::Wheel;
 
 use self::core::Entry;
+use self::node::Full;
 use self::polling::Refusal;
 use crate::close::CloseReason;
 use crate::ids::{Key, ShardId, Sid};
@@ -180,6 +181,12 @@ impl<A: App> Shards<A> {
         &self.node
     }
 
+    /// From now on nobody gets a new session: a handshake is answered with 503. The sessions that there are go on,
+    /// polling included, and so does the listening.
+    pub fn refuse_new(&self) {
+        self.node.refuse_new();
+    }
+
     /// Stops accepting, closes every session once its output is written, and waits for the shards to end; no
     /// longer than `patience`. Blocks.
     pub fn stop(self, patience: Duration) {
@@ -247,9 +254,7 @@ impl<A: App> Shard<A> {
                 self.core.set_conn_deadline(key, self.core.now + self.core.limits.request_timeout);
                 self.conn_ready(key);
             }
-            Err(full) => self.core.reply(key, &reply::Reply::plain(), |reply, out| {
-                reply.write(out, 503, &[("Retry-After", "1")], full.to_string().as_bytes());
-            }),
+            Err(full) => self.core.refuse_full(key, reply::Reply::plain(), full),
         }
     }
 
@@ -278,11 +283,12 @@ impl<A: App> Shard<A> {
         transport: Transport,
     ) -> Result<Key, Refusal> {
         let Some(remote) = self.core.http_mut(conn).map(|http| http.remote) else {
-            return Err(Refusal::Busy);
+            return Err(Refusal::Full(Full::Leaving));
         };
-        if !self.core.accepting || !self.core.node.takes_handshake(self.core.now, &self.core.limits) {
-            return Err(Refusal::Busy);
+        if !self.core.accepting {
+            return Err(Refusal::Full(Full::Leaving));
         }
+        self.core.node.takes_handshake(self.core.now, &self.core.limits).map_err(Refusal::Full)?;
         let request = Request { head, remote, time: SystemTime::now() };
         self.app
             .allow(&self.core, mount, &request)

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::options::Limits;
@@ -18,9 +18,11 @@ pub struct Node {
     /// The current second in the upper half, the handshakes in it in the lower.
     handshakes: AtomicU64,
     refused: AtomicU64,
+    /// No new sessions: the node is about to go.
+    leaving: AtomicBool,
 }
 
-/// Why a connection is not welcome.
+/// Why a connection or a handshake is not welcome now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     /// The node has as many connections as it may have.
@@ -29,6 +31,12 @@ pub enum Full {
     /// The address has as many connections as it may have.
     #[error("too many connections from this address")]
     Address,
+    /// The second has had as many handshakes as it may have.
+    #[error("too many handshakes")]
+    Handshakes,
+    /// The node is about to go.
+    #[error("the server is going away")]
+    Leaving,
 }
 
 impl Node {
@@ -70,21 +78,38 @@ impl Node {
         }
     }
 
-    /// Whether one more handshake fits into this second.
-    pub(super) fn takes_handshake(&self, now: Time, limits: &Limits) -> bool {
-        if limits.handshakes_per_second == 0 {
+    /// A handshake wants a session.
+    pub(super) fn takes_handshake(&self, now: Time, limits: &Limits) -> Result<(), Full> {
+        let welcome = if self.leaving.load(Ordering::Relaxed) {
+            Err(Full::Leaving)
+        } else if self.fits_into_second(now, limits.handshakes_per_second) {
+            Ok(())
+        } else {
+            Err(Full::Handshakes)
+        };
+        if welcome.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        welcome
+    }
+
+    /// Counts one more handshake, unless this second has had `limit` (0 for none).
+    fn fits_into_second(&self, now: Time, limit: u32) -> bool {
+        if limit == 0 {
             return true;
         }
         let second = now.0 / 1000;
         let count = |packed: u64| if packed >> 32 == second { packed & 0xffff_ffff } else { 0 };
         let updated = self.handshakes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |packed| {
             let count = count(packed);
-            (count < u64::from(limits.handshakes_per_second)).then(|| second << 32 | (count + 1))
+            (count < u64::from(limit)).then(|| second << 32 | (count + 1))
         });
-        if updated.is_err() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-        }
         updated.is_ok()
+    }
+
+    /// From now on nobody gets a new session.
+    pub(super) fn refuse_new(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn session_opened(&self) {
@@ -137,6 +162,8 @@ mod tests {
         let limits = Limits { handshakes_per_second: 2, ..Limits::default() };
         let node = Node::default();
         let at = |ms| node.takes_handshake(Time(ms), &limits);
-        assert!(at(5000) && at(5999) && !at(5999) && at(6000));
+        assert_eq!([at(5000), at(5999), at(5999), at(6000)], [Ok(()), Ok(()), Err(Full::Handshakes), Ok(())]);
+        node.refuse_new();
+        assert_eq!((at(7000), node.refused()), (Err(Full::Leaving), 2));
     }
 }

@@ -12,6 +12,7 @@ use super::io::IoInner;
 use super::op::{Frames, Op, Selection, Target, Which};
 use super::{AckError, Answers, Found, FromArgs, Payload, RemoteSocket, Socket};
 use crate::bus::wire;
+use crate::close::CloseReason;
 use crate::ids::SocketId;
 use crate::proto::sio::Kind;
 
@@ -131,11 +132,16 @@ impl Broadcast {
 
     /// Sends an event to the programs of the other nodes, not to sockets: to those nodes that have sockets in the chosen
     /// rooms, or to all if none was chosen. See [`Io::on_server_side_emit`](super::Io::on_server_side_emit).
-    pub fn server_side_emit(&self, event: &str, payload: impl Payload) {
-        let Some((cluster, _)) = self.elsewhere() else { return };
+    ///
+    /// `false`: the bus has not taken it, so that it certainly does not arrive everywhere.
+    pub fn server_side_emit(&self, event: &str, payload: impl Payload) -> bool {
+        let Some((cluster, _)) = self.elsewhere() else { return true };
         match Body::event(event, &payload) {
             Ok(body) => cluster.server_side_emit(&self.selection, &body),
-            Err(error) => tracing::error!(event, %error, "an event can't be encoded"),
+            Err(error) => {
+                tracing::error!(event, %error, "an event can't be encoded");
+                false
+            }
         }
     }
 
@@ -244,6 +250,7 @@ impl Broadcast {
         if let Some((cluster, via)) = self.elsewhere() {
             cluster.disconnect(&self.io, &self.selection, via, close);
         }
+        let close = close.then_some(CloseReason::ForcedClose);
         self.post(|target| Op::Disconnect { target, close });
     }
 }

@@ -217,19 +217,21 @@ impl Io {
         Namespace { io, which: Which::Of(definition.clone()), definition }
     }
 
-    /// Joins a cluster of nodes that run the same program: from now on, what is asked of sockets reaches those on all
-    /// nodes. `connect` is given what the bus is to call, and makes the bus. To be called on a tokio runtime, before
-    /// [`Io::listen`], once.
+    /// Joins a cluster of nodes that run the same program: what is asked of sockets then reaches those on all nodes. The
+    /// bus is made with [`Joining::sink`], and handed over with [`Joining::with`]. To be called on a tokio runtime,
+    /// before [`Io::listen`], once.
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// # use tokio_socketio::{ClusterOptions, Io, bus::{LocalBus, LocalExchange}};
+    /// # use tokio_socketio::{ClusterOptions, Io, bus::LocalExchange};
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
     /// // Two servers of one process. `RedisBus` takes the place of `LocalBus` between machines.
     /// let exchange = LocalExchange::default();
     /// let servers = ["node-1", "node-2"].map(|node| {
     ///     let io = Io::new();
-    ///     io.join_cluster(ClusterOptions::new(node), |sink| Arc::new(exchange.join(sink)));
+    ///     let joining = io.join_cluster(ClusterOptions::new(node));
+    ///     let bus = exchange.join(joining.sink());
+    ///     joining.with(Arc::new(bus));
     ///     io
     /// });
     /// servers[0].emit("news", "for the clients of both");
@@ -238,11 +240,11 @@ impl Io {
     ///
     /// # Panics
     /// Outside of a runtime, or when called twice.
-    pub fn join_cluster(&self, options: ClusterOptions, connect: impl FnOnce(Arc<dyn Sink>) -> Arc<dyn Bus>) {
+    pub fn join_cluster(&self, options: ClusterOptions) -> Joining {
         let io = &self.root.io;
         let cluster = Arc::new(Cluster::new(options));
         assert!(io.cluster.set(cluster.clone()).is_ok(), "this server is a member of a cluster already");
-        cluster.begin(connect(cluster::sink(io, &cluster)));
+        Joining { sink: cluster::sink(io, &cluster), cluster }
     }
 
     /// The names of the other nodes that were heard of lately.
@@ -255,6 +257,14 @@ impl Io {
     pub async fn leave_cluster(&self) {
         if let Some(cluster) = self.root.io.cluster() {
             cluster.leave().await;
+        }
+    }
+
+    /// Called with the name of each node that said farewell, was not heard of for too long, or has restarted. It must
+    /// not block. It does nothing for a server that is alone.
+    pub fn on_node_gone(&self, handler: impl Fn(&str) + Send + Sync + 'static) {
+        if let Some(cluster) = self.root.io.cluster() {
+            cluster.on_node_gone(Arc::new(handler));
         }
     }
 
@@ -275,9 +285,9 @@ impl Io {
         }
     }
 
-    /// Sends an event to the programs of all other nodes.
-    pub fn server_side_emit(&self, event: &str, payload: impl Payload) {
-        self.sockets().server_side_emit(event, payload);
+    /// Sends an event to the programs of all other nodes. `false`: the bus has not taken it.
+    pub fn server_side_emit(&self, event: &str, payload: impl Payload) -> bool {
+        self.sockets().server_side_emit(event, payload)
     }
 
     /// Sends an event to the programs of all other nodes, and waits for their answers.
@@ -334,6 +344,31 @@ impl Io {
     }
 }
 
+/// A server that is about to join a cluster.
+#[must_use = "without a bus it stays alone"]
+pub struct Joining {
+    cluster: Arc<Cluster>,
+    sink: Arc<dyn Sink>,
+}
+
+impl std::fmt::Debug for Joining {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Joining")
+    }
+}
+
+impl Joining {
+    /// What the bus is to call.
+    pub fn sink(&self) -> Arc<dyn Sink> {
+        self.sink.clone()
+    }
+
+    /// The bus is there.
+    pub fn with(self, bus: Arc<dyn Bus>) {
+        self.cluster.begin(bus);
+    }
+}
+
 /// A server that listens.
 pub struct Server {
     shards: Shards<Hub>,
@@ -354,6 +389,13 @@ impl Server {
     /// Counts of connections and sessions.
     pub fn node(&self) -> &Arc<Node> {
         self.shards.node()
+    }
+
+    /// The first step of a drain: from now on nobody gets a new session. A handshake is answered with 503 and
+    /// `Retry-After`, on a connection that ends with it, so that the next try may reach another node. The sessions
+    /// that there are go on, and are to be told with [`Socket::close_for_shutdown`](super::Socket::close_for_shutdown).
+    pub fn refuse_new(&self) {
+        self.shards.refuse_new();
     }
 
     /// Stops accepting, closes all connections once their output has left, and ends; at the latest after `patience`.

@@ -32,7 +32,7 @@ pub use engine::{Data, Engine, EngineSocket};
 pub use extensions::Extensions;
 pub use handler::{Event, Handler, Param};
 pub use handshake::Handshake;
-pub use io::{Io, IoBuilder, Server};
+pub use io::{Io, IoBuilder, Joining, Server};
 pub use namespace::{AnyEvent, DisconnectHandler, Namespace, Refused};
 pub use payload::{EncodeError, Payload};
 pub use remote::{Found, RemoteSocket};

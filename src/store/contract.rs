@@ -3,11 +3,10 @@
 //! Each test is given an empty store, and uses nothing but the trait.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use super::{
-    Appended, Conversation, MAX_ID, MAX_SYNC_LIMIT, Message, MessageType, NewMessage, Store, Target,
-    Timestamp,
+    Appended, Committed, Conversation, MAX_ID, MAX_SYNC_LIMIT, Message, MessageType, NewMessage, Store,
+    StoreExt as _, Target, Timestamp,
 };
 
 /// One `#[tokio::test]` for each rule of the contract. `$open` is an expression that makes a store, and whatever
@@ -176,7 +175,7 @@ pub async fn commits_are_told_in_order_of_seq(store: &dyn Store) {
     let mut appended = Vec::new();
     for n in 0..60 {
         let told = told.clone();
-        let then = Box::new(move |message: &Arc<Message>| told.send(Arc::clone(message)).unwrap());
+        let then = Box::new(move |committed: &Committed| told.send(committed.clone()).unwrap());
         // Each third one is stored before, each fifth cannot be stored: neither is told.
         let sender = if n % 5 == 4 { 0 } else { 1 };
         let id = if n % 3 == 2 { "0".to_owned() } else { n.to_string() };
@@ -195,8 +194,11 @@ pub async fn commits_are_told_in_order_of_seq(store: &dyn Store) {
         }
     }
     let mut in_order = Vec::new();
-    while let Some(message) = messages.recv().await {
-        in_order.push((*message).clone());
+    let mut previous_at = None;
+    while let Some(committed) = messages.recv().await {
+        assert_eq!(committed.previous_at, previous_at, "before seq {}", committed.message.seq);
+        previous_at = Some(committed.message.created_at);
+        in_order.push((*committed.message).clone());
     }
     assert_eq!(in_order.len(), (0..60).filter(|n| n % 5 != 4 && n % 3 != 2).count());
     assert_eq!(in_order, all(store, Conversation::Group(1)).await);

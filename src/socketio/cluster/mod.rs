@@ -14,7 +14,8 @@ mod questions;
 mod receive;
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,8 @@ impl ClusterOptions {
     }
 }
 
+type OnNodeGone = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// This node's part in the cluster.
 pub(crate) struct Cluster {
     node: Arc<str>,
@@ -68,6 +71,10 @@ pub(crate) struct Cluster {
     members: Mutex<Members>,
     questions: Mutex<Questions>,
     handlers: RwLock<Handlers>,
+    on_node_gone: RwLock<Option<OnNodeGone>>,
+    /// Rooms that this node has made sockets elsewhere join, and until when that counts as just now.
+    fresh: Mutex<HashMap<Arc<str>, Instant>>,
+    has_fresh: AtomicBool,
     /// Where what has to wait goes on.
     runtime: Handle,
 }
@@ -84,6 +91,9 @@ impl Cluster {
             number: AtomicU64::new(0),
             questions: Mutex::default(),
             handlers: RwLock::default(),
+            on_node_gone: RwLock::default(),
+            fresh: Mutex::default(),
+            has_fresh: AtomicBool::new(false),
             runtime: Handle::current(),
         }
     }
@@ -162,7 +172,7 @@ impl Cluster {
     pub fn emit(&self, io: &IoInner, to: &Selection, via: Option<&str>, volatile: bool, body: &Body) {
         let Some(selection) = wire_selection(io, to) else { return };
         let packet = wire_packet(body);
-        self.publish(&channels_of(to, via), wire::Body::Emit { to: selection, volatile, packet });
+        self.publish(&self.channels_of(to, via), wire::Body::Emit { to: selection, volatile, packet });
     }
 
     /// Moves sockets on other nodes.
@@ -175,19 +185,64 @@ impl Cluster {
         leave: &[Arc<str>],
     ) {
         let Some(selection) = wire_selection(io, of) else { return };
+        self.note_joins(join);
         let (join, leave) = (borrowed(join), borrowed(leave));
-        self.publish(&channels_of(of, via), wire::Body::Rooms { of: selection, join, leave });
+        self.publish(&self.channels_of(of, via), wire::Body::Rooms { of: selection, join, leave });
+    }
+
+    /// What is sent to these rooms next must not wait for other nodes to have their channels.
+    fn note_joins(&self, rooms: &[Arc<str>]) {
+        if rooms.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.retain(|_, until| *until > now);
+        fresh.extend(rooms.iter().map(|room| (room.clone(), now + FRESH)));
+        self.has_fresh.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this node has just made sockets on other nodes join one of these rooms.
+    fn is_fresh(&self, rooms: &[Arc<str>]) -> bool {
+        if !self.has_fresh.load(Ordering::Relaxed) {
+            return false;
+        }
+        let now = Instant::now();
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.retain(|_, until| *until > now);
+        self.has_fresh.store(!fresh.is_empty(), Ordering::Relaxed);
+        rooms.iter().any(|room| fresh.contains_key(room))
+    }
+
+    /// The channels that reach the nodes with these sockets. `via` is the name of the only node that has them, if known.
+    fn channels_of(&self, selection: &Selection, via: Option<&str>) -> Vec<Cow<'static, str>> {
+        if let Some(node) = via {
+            return vec![channel::of_node(node).into()];
+        }
+        let Which::Named(namespace) = &selection.namespace else { return vec![channel::ALL.into()] };
+        let rooms = &selection.rooms;
+        // No room is told from the id of a socket, which may be on any node.
+        let is_socket = |room: &Arc<str>| room.parse::<crate::ids::SocketId>().is_ok();
+        let is_for_all = rooms.is_empty()
+            || rooms.len() > MAX_CHANNELS
+            || rooms.iter().any(is_socket)
+            || self.is_fresh(rooms);
+        if is_for_all {
+            return vec![channel::ALL.into()];
+        }
+        rooms.iter().map(|room| channel::of_room(namespace, room).into()).collect()
     }
 
     /// Puts sockets on other nodes out.
     pub fn disconnect(&self, io: &IoInner, of: &Selection, via: Option<&str>, close: bool) {
         let Some(selection) = wire_selection(io, of) else { return };
-        self.publish(&channels_of(of, via), wire::Body::Disconnect { of: selection, close });
+        self.publish(&self.channels_of(of, via), wire::Body::Disconnect { of: selection, close });
     }
 
     /// Tells the programs of other nodes: of those that have sockets in the rooms, or of all if there are none.
-    pub fn server_side_emit(&self, to: &Selection, body: &Body) {
-        self.publish(&channels_of(to, None), wire::Body::Server { packet: wire_packet(body) });
+    /// `false` where the bus does not take it.
+    pub fn server_side_emit(&self, to: &Selection, body: &Body) -> bool {
+        self.publish(&self.channels_of(to, None), wire::Body::Server { packet: wire_packet(body) })
     }
 
     /// Asks all other nodes, and gives what they answer to `each` until all have answered or the time is up. Returns
@@ -226,6 +281,11 @@ impl Cluster {
         handlers.insert(event.into(), events::erase(handler));
     }
 
+    /// Called with the name of each node that is gone.
+    pub fn on_node_gone(&self, handler: OnNodeGone) {
+        *self.on_node_gone.write().unwrap_or_else(PoisonError::into_inner) = Some(handler);
+    }
+
     /// Asks the programs of all other nodes.
     pub async fn ask_programs<T: FromArgs>(&self, body: &Body) -> NodeAnswers<T> {
         let mut answers = NodeAnswers::default();
@@ -261,6 +321,10 @@ impl Cluster {
         for node in news.gone {
             tracing::info!(%node, "a node has gone");
             self.lock_questions().gone(&node);
+            let handler = self.on_node_gone.read().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(handler) = handler {
+                handler(&node);
+            }
         }
     }
 
@@ -322,20 +386,8 @@ pub(super) fn sink(io: &Arc<IoInner>, cluster: &Arc<Cluster>) -> Arc<dyn Sink> {
 /// More channels than this, and the one that all nodes have is cheaper.
 const MAX_CHANNELS: usize = 8;
 
-/// The channels that reach the nodes with these sockets. `via` is the name of the only node that has them, if known.
-fn channels_of<'a>(selection: &'a Selection, via: Option<&str>) -> Vec<Cow<'a, str>> {
-    if let Some(node) = via {
-        return vec![channel::of_node(node).into()];
-    }
-    let Which::Named(namespace) = &selection.namespace else { return vec![channel::ALL.into()] };
-    let rooms = &selection.rooms;
-    // No room is told from the id of a socket, which may be on any node.
-    let is_socket = |room: &Arc<str>| room.parse::<crate::ids::SocketId>().is_ok();
-    if rooms.is_empty() || rooms.len() > MAX_CHANNELS || rooms.iter().any(is_socket) {
-        return vec![channel::ALL.into()];
-    }
-    rooms.iter().map(|room| channel::of_room(namespace, room).into()).collect()
-}
+/// By when another node surely has the channel of a room that its sockets were made to join.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// A selection as other nodes understand it. `None`: nobody there can be meant.
 pub(super) fn wire_selection<'a>(io: &IoInner, selection: &'a Selection) -> Option<wire::Selection<'a>> {

@@ -12,6 +12,7 @@ use super::questions::Reply;
 use super::{Cluster, PATTERN, answer, channel};
 use crate::bus::Sink;
 use crate::bus::wire::{self, Message};
+use crate::close::CloseReason;
 use crate::proto::sio::Kind;
 use crate::socketio::encode::Body;
 use crate::socketio::io::IoInner;
@@ -72,6 +73,7 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
         }
         wire::Body::Disconnect { of, close } => {
             if let Some(target) = target(io, &of) {
+                let close = close.then_some(CloseReason::ForcedClose);
                 io.post_all(target, |target| Op::Disconnect { target, close });
             }
         }

@@ -72,10 +72,9 @@ impl Hub {
             }
             Op::Disconnect { target, close } => {
                 for member in self.select(&target) {
-                    if close {
-                        self.close_client(core, member.session, CloseReason::ForcedClose);
-                    } else {
-                        self.leave(core, member.socket, CloseReason::ServerDisconnect);
+                    match close {
+                        Some(reason) => self.close_client(core, member.session, reason),
+                        None => self.leave(core, member.socket, CloseReason::ServerDisconnect),
                     }
                 }
             }

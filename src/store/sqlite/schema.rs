@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::rows::store_error;
+use super::errors::store_error;
 use crate::store::StoreError;
 
 /// Step n brings the schema from version n to n + 1.
