@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { message, open, say, sees, signIn, talkTo } from '../support/browser.mjs';
 import { check } from '../support/check.mjs';
+import { device, sendText } from '../support/im.mjs';
 import { startNode } from '../support/server.mjs';
 import { until } from '../support/wait.mjs';
 
@@ -75,14 +76,11 @@ check('a message too long is not sent, and the page says how much is left', asyn
 });
 
 check('older messages come page by page as one scrolls up, and what is read stays in its place', async (t) => {
-  const page = await open(t, url);
+  const writer = await device(t, node, 31);
+  await Promise.all(Array.from({ length: 230 }, (_, at) => sendText(writer, 32, `number ${at + 1}`)));
+  const page = await open(t, `${url}#/chats/p:31:32`);
   await signIn(page, 31);
-  await talkTo(page, 32);
-  for (let n = 1; n <= 230; n++) await say(page, `number ${n}`);
-  await sees(page, 'number 230', 'sent');
-  // A fresh page knows only the conversation's name, as a link from elsewhere would give it.
-  await page.reload();
-  await sees(page, 'number 230', 'sent');
+  await sees(page, 'number 230');
   const scroller = page.getByRole('region', { name: 'Messages' });
   await until(async () => {
     await scroller.evaluate((element) => { element.scrollTop = 0; });
@@ -139,6 +137,31 @@ check('a message that the page had not sent when it was reloaded is sent by the 
   await own.launch();
   await page.reload();
   await sees(page, 'not lost', 'sent');
+});
+
+check('where a user may be connected only once, the older page says so, and can take over', async (t) => {
+  const own = await startNode({ args: ['--set', 'im.multi_device=false'] });
+  t.after(() => own.stop());
+  const older = await open(t, `http://localhost:${own.ports[1]}/`);
+  await signIn(older, 45);
+  const newer = await open(t, `http://localhost:${own.ports[1]}/`);
+  await signIn(newer, 45);
+  await older.getByText('Signed in elsewhere. This page was disconnected.').waitFor();
+  await older.getByRole('button', { name: 'Use here' }).click();
+  await newer.getByText('Signed in elsewhere. This page was disconnected.').waitFor();
+  await older.locator('.banner').waitFor({ state: 'hidden' });
+});
+
+check('a number that is none is not taken', async (t) => {
+  const page = await open(t, url);
+  for (const wrong of ['0', '-1', '1.5', 'x', '9007199254740992']) {
+    await page.getByLabel('Your user number').fill(wrong);
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').getByText('A user number is a whole number from 1.').waitFor();
+  }
+  await signIn(page, 46);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  assert.equal(await page.getByLabel('Your user number').inputValue(), '46', 'the number is remembered');
 });
 
 check('English and Chinese, by the browser and by the switch', async (t) => {

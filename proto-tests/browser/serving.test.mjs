@@ -20,7 +20,7 @@ check('the page and its files have their types', async () => {
     assert.equal(answer.status, 200, path);
     assert.ok(answer.headers.get('content-type').startsWith(type), `${path}: ${answer.headers.get('content-type')}`);
   }
-  for (const path of ['/app/', '/app/nothing.js', '/app/../Cargo.toml', '/app/js/%2e%2e/index.html', '/app/package.json']) {
+  for (const path of ['/app/', '/app/nothing.js', '/app/../Cargo.toml', '/app/js%2F..%2Findex.html', '/app/package.json']) {
     assert.equal((await fetch(url + path)).status, 404, path);
   }
 });

@@ -1,35 +1,20 @@
-// A real Chromium, headless, and pages in it that fail their test when they log an error, throw, break their own
+// The web page in a real Chromium: pages that fail their test when they log an error, throw, break their own
 // Content-Security-Policy, or ask another host for anything.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { after } from 'node:test';
-import { chromium } from 'playwright-core';
+import { launch, screens } from './chromium.mjs';
 import { WAIT_MS } from './wait.mjs';
-
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync'];
-
-/** Screens that the page must fit. */
-export const screens = {
-  desktop: { viewport: { width: 1280, height: 800 } },
-  phone: { viewport: { width: 360, height: 720 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true },
-};
 
 let browser;
 after(async () => (await browser)?.close());
-
-/** The one browser of this test file. */
-async function theBrowser() {
-  browser ??= chromium.launch({ executablePath: execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim(), args: FLAGS });
-  return browser;
-}
 
 /**
  * A page of its own profile, at `url`. `allow`: a pattern of console errors that the test provokes (a node that is
  * killed can't be reached, and Chromium logs that).
  */
 export async function open(t, url, { screen = 'desktop', locale = 'en-GB', colorScheme = 'light', reducedMotion = 'reduce', allow } = {}) {
-  const context = await (await theBrowser()).newContext({ ...screens[screen], locale, colorScheme, reducedMotion });
+  browser ??= launch();
+  const context = await (await browser).newContext({ ...screens[screen], locale, colorScheme, reducedMotion });
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
   const faults = [];
