@@ -29,6 +29,7 @@ mod send_message;
 mod sync_messages;
 mod typing;
 mod watchers;
+pub mod words;
 
 use std::future::Future;
 use std::sync::Arc;

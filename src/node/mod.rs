@@ -2,6 +2,7 @@
 
 mod ear;
 mod options;
+mod status;
 
 use std::io;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::presence::redis::RedisPresence;
 use crate::presence::{Load, LocalPresence, Presence, PresenceError, Watcher};
 use crate::socketio::{Io, Server};
 use crate::store::{MysqlStore, SqliteStore, Store, StoreError, Timestamp};
+
+pub use self::status::status;
 
 /// Why a node did not start, or did not end well. Each says what to do.
 #[derive(Debug, thiserror::Error)]

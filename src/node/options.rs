@@ -132,6 +132,7 @@ pub fn server(config: &Config) -> Io {
         .limits(Limits {
             max_connections: limits.max_connections,
             max_connections_per_ip: limits.max_connections_per_ip,
+            trusted_proxies: limits.trusted_proxies.clone(),
             handshakes_per_second: limits.handshakes_per_second,
             packets_per_second: limits.packets_per_second,
             bytes_per_second: limits.bytes_per_second.0 as u64,

@@ -129,7 +129,7 @@ impl MysqlStore {
                 health.connected();
                 Some(session)
             }
-            Err(fault @ (Fault::Newer { .. } | Fault::Corrupt(_))) => return Err(fault.into()),
+            Err(fault @ (Fault::Newer { .. } | Fault::Corrupt(_))) => return Err(database.refusal(fault)),
             Err(fault) => {
                 health.failed(&fault);
                 None
@@ -280,7 +280,8 @@ mod tests {
     use super::*;
 
     async fn open() -> (MysqlStore, ()) {
-        let url = MysqlServer::shared().database().await;
+        let server = MysqlServer::shared();
+        let url = server.url(&server.database().await);
         (MysqlStore::open(MysqlOptions { url, ..MysqlOptions::default() }).await.unwrap(), ())
     }
 

@@ -36,6 +36,8 @@ const PREPARED_STATEMENTS: usize = 128;
 #[derive(Debug)]
 pub(super) struct Database {
     options: OptsBuilder,
+    /// Its address and name, as people may see it.
+    name: String,
     /// Whether it was said that the server's settings risk messages.
     warned: AtomicBool,
 }
@@ -62,7 +64,10 @@ impl Database {
     /// From a URL as in `store.url`. `node` is the name that the server shows for the connections.
     pub fn new(url: &str, node: &str) -> Result<Self, StoreError> {
         let wrong = |error| StoreError::Unavailable(format!("not the URL of a MySQL database: {error}"));
-        let options = OptsBuilder::from_opts(Opts::from_url(url).map_err(wrong)?)
+        let options = Opts::from_url(url).map_err(wrong)?;
+        let (host, port) = (options.ip_or_hostname(), options.tcp_port());
+        let name = format!("mysql://{host}:{port}/{}", options.db_name().unwrap_or_default());
+        let options = OptsBuilder::from_opts(options)
             // The URL says how to connect. What the server believes to be its socket can be another server's.
             .prefer_socket(false)
             .client_found_rows(true)
@@ -72,7 +77,16 @@ impl Database {
                 ("program_name".to_owned(), "tokio-socketio".to_owned()),
                 ("node".to_owned(), node.to_owned()),
             ]));
-        Ok(Self { options, warned: AtomicBool::new(false) })
+        Ok(Self { options, name, warned: AtomicBool::new(false) })
+    }
+
+    /// Why it can't be used at all.
+    pub fn refusal(&self, fault: Fault) -> StoreError {
+        match fault {
+            Fault::Newer { found, known } => StoreError::Newer { database: self.name.clone(), found, known },
+            Fault::Corrupt(text) => StoreError::Corrupt(format!("{}: {text}", self.name)),
+            other => other.into(),
+        }
     }
 
     /// A new session.
