@@ -19,7 +19,8 @@ const { parseId, parseIds } = await import('../../web/js/identity.js');
 const { points, roundUp } = await import('../../web/js/views/charts.js');
 const { WORDS } = await import('../../web/js/i18n.js');
 
-const message = (seq, more) => ({ seq, messageId: `m${seq}`, fromUserId: 2, createdAt: new Date(2026, 0, 5, 12, seq).toISOString(), content: `${seq}`, ...more });
+const message = (seq, more) => (
+  { seq, messageId: `m${seq}`, fromUserId: 2, createdAt: new Date(2026, 0, 5, 12, seq).toISOString(), content: `${seq}`, ...more });
 const run = (from, to) => Array.from({ length: to - from + 1 }, (_, at) => message(from + at));
 const seqs = (timeline) => timeline.messages.map(({ seq }) => seq);
 
@@ -70,7 +71,8 @@ function storage() {
 
 function outbox(deliver, kept = storage()) {
   const delivered = [];
-  return Object.assign(new Outbox({ storage: kept, key: 'box', deliver, onChange: () => {}, onDelivered: (sent) => delivered.push(sent) }), { delivered });
+  const onDelivered = (sent) => delivered.push(sent);
+  return Object.assign(new Outbox({ storage: kept, key: 'box', deliver, onChange: () => {}, onDelivered }), { delivered });
 }
 
 check('outbox: one after the other, and after a loss again with the same clientMessageId', async () => {
@@ -184,7 +186,8 @@ check('both languages have all words, and no more', () => {
   assert.deepEqual(Object.keys(WORDS.zh), Object.keys(WORDS.en));
   const holes = (words) => [...JSON.stringify(words).matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
   for (const key of Object.keys(WORDS.en)) assert.deepEqual(new Set(holes(WORDS.zh[key])), new Set(holes(WORDS.en[key])), key);
-  const sources = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js') && name !== 'i18n.js').map((name) => readFileSync(join(folder, name), 'utf8')).join('\n');
+  const files = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js') && name !== 'i18n.js');
+  const sources = files.map((name) => readFileSync(join(folder, name), 'utf8')).join('\n');
   const used = new Set([...sources.matchAll(/['`]([a-z][\w-]*(?:\.[\w-]+)*)['`]/g)].map(([, key]) => key));
   const prefixes = [...sources.matchAll(/t\(`([\w.-]+)\$\{/g)].map(([, prefix]) => prefix);
   const unused = Object.keys(WORDS.en).filter((key) => !used.has(key) && !prefixes.some((prefix) => key.startsWith(prefix)));

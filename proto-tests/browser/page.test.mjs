@@ -97,7 +97,8 @@ check('older messages come page by page as one scrolls up, and what is read stay
 check('what is written while the node is away is sent when it is back, once', async (t) => {
   const own = await startNode();
   t.after(() => own.stop());
-  const [one, two] = [await open(t, `http://localhost:${own.ports[1]}/`, { allow: /./ }), await open(t, `http://localhost:${own.ports[1]}/`, { allow: /./ })];
+  const there = `http://localhost:${own.ports[1]}/`;
+  const [one, two] = [await open(t, there, { allow: /./ }), await open(t, there, { allow: /./ })];
   await signIn(one, 41);
   await talkTo(one, 42);
   await say(one, 'before');

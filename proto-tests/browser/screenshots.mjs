@@ -20,7 +20,11 @@ const LOAD_MS = 122_000;
 
 useInter();
 mkdirSync(folder, { recursive: true });
-const cluster = await startCluster({ nginx: true, settings: { 'auth.mode': 'jwt', 'cluster.node_lease': '10s', 'cluster.lease_renewal': '3s' }, env: { TOKIO_SOCKETIO_AUTH_JWT_SECRET: 'of the screenshots, and of nothing else' } });
+const cluster = await startCluster({
+  nginx: true,
+  settings: { 'auth.mode': 'jwt', 'cluster.node_lease': '10s', 'cluster.lease_renewal': '3s' },
+  env: { TOKIO_SOCKETIO_AUTH_JWT_SECRET: 'of the screenshots, and of nothing else' },
+});
 const browser = await launch();
 try {
   const people = [];
@@ -45,16 +49,18 @@ process.exit();
 
 /** An account, and a device of it on one node. */
 async function enter(username, nickname, node) {
-  const call = async (path, body) => (await (await fetch(`http://127.0.0.1:${node.ports[1]}/api${path}`, {
-    method: 'POST', headers: { 'Content-Type': 'application/json', ...(body.token && { Authorization: `Bearer ${body.token}` }) }, body: JSON.stringify(body),
-  })).json()).data;
+  const call = async (path, body, token) => {
+    const headers = { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) };
+    const answer = await fetch(`http://127.0.0.1:${node.ports[1]}/api${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+    return (await answer.json()).data;
+  };
   await call('/user/register', { username, nickname, password: PASSWORD });
   const { token, user } = await call('/user/login', { account: username, password: PASSWORD });
   const socket = io(node.url, { transports: ['websocket'], auth: { token } });
   await once(socket, 'connected');
   return {
     id: user.id,
-    call: (path, body) => call(path, { ...body, token }),
+    call: (path, body) => call(path, body, token),
     say: async (to, content, more) => (await socket.emitWithAck('send_message', { ...to, messageType: 1, content, ...more })).data,
     read: (conversation, seq) => socket.emitWithAck('mark_read', { conversation, seq }),
     leave: () => socket.disconnect(),

@@ -316,7 +316,7 @@ export function t(key, values = {}) {
   const found = WORDS[language][key];
   if (found === undefined) throw new Error(`no words for ${key} in ${language}`);
   const words = typeof found === 'string' ? found : found[new Intl.PluralRules(LOCALES[language]).select(values.n)] ?? found.other;
-  return words.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === 'number' && name === 'n' ? number(values[name]) : String(values[name] ?? '')));
+  return words.replace(/\{(\w+)\}/g, (_, name) => (name === 'n' ? number(values.n) : String(values[name] ?? '')));
 }
 
 /** Words for an error of the API or of an ack. */

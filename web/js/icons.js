@@ -1,5 +1,5 @@
 // The icons: strokes on a grid of 20, drawn in the colour of the text beside them, and silent to screen readers.
-import { svg } from './dom.js';
+import { h, svg } from './dom.js';
 
 const PATHS = {
   chats: 'M4 4h12a1.5 1.5 0 0 1 1.5 1.5v7A1.5 1.5 0 0 1 16 14h-5l-4 3v-3H4a1.5 1.5 0 0 1-1.5-1.5v-7A1.5 1.5 0 0 1 4 4z',
@@ -25,6 +25,11 @@ const PATHS = {
 /** The icon of that name. */
 export function icon(name) {
   return svg('svg', { class: 'icon', viewBox: '0 0 20 20', 'aria-hidden': 'true', 'data-icon': name }, svg('path', { d: PATHS[name] }));
+}
+
+/** A round button that shows an icon, and says `words` to those who point at it or can't see it. */
+export function iconButton(name, words, onclick, attributes) {
+  return h('button', { class: 'round quiet', type: 'button', 'aria-label': words, title: words, onclick, ...attributes }, icon(name));
 }
 
 /** The mark of the project: a speech bubble of three nodes. */

@@ -2,7 +2,7 @@
 import { h, reconcile, setText } from '../dom.js';
 import { parseIds } from '../identity.js';
 import { errorWords, t } from '../i18n.js';
-import { icon } from '../icons.js';
+import { icon, iconButton } from '../icons.js';
 import { avatar, titleOf, userName } from './names.js';
 import { Placement } from './placement.js';
 
@@ -23,7 +23,7 @@ export class About {
       h('button', { class: 'danger', type: 'button', onclick: () => this.#leave() }, icon('leave'), t('about.leave')));
     this.element = h('aside', { class: 'about', 'aria-label': t('about.title') },
       h('header', null, h('h2', null, t('about.title')),
-        h('button', { class: 'round quiet', type: 'button', 'aria-label': t('close'), onclick: () => frame.toggleAbout(false) }, icon('close'))),
+        iconButton('close', t('close'), () => frame.toggleAbout(false))),
       this.picture, this.name, this.number,
       h('h3', null, t('about.where')), this.placement.element, this.group);
   }

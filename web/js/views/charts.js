@@ -30,8 +30,9 @@ export function sparkline(nodeId) {
   const height = 40;
   const line = svg('polyline', { class: 'stroke' });
   const area = svg('polygon', { class: 'area' });
+  const box = { viewBox: `0 0 ${WIDTH} ${height}`, preserveAspectRatio: 'none' };
   return {
-    element: svg('svg', { class: 'sparkline', viewBox: `0 0 ${WIDTH} ${height}`, preserveAspectRatio: 'none', 'aria-hidden': 'true', 'data-node': nodeColor(nodeId) }, area, line),
+    element: svg('svg', { class: 'sparkline', ...box, 'aria-hidden': 'true', 'data-node': nodeColor(nodeId) }, area, line),
     update(history) {
       const text = points(history, Math.max(1, ...history) * HEADROOM, height);
       setAttribute(line, 'points', text);

@@ -90,7 +90,8 @@ export class ClusterView {
         const left = node.isGone ? 0 : node.leaseMs;
         lease.style.width = `${(left / (longest || 1)) * 100}%`;
         setText(leaseWords, t('cluster.node.lease.left', { n: Math.round(left / 1000) }));
-        setText(up, node.isGone ? t('cluster.gone.hint') : [t('cluster.node.up', { time: span(Date.now() - Date.parse(node.since)) }), t('cluster.node.epoch', { n: node.epoch })].join(' · '));
+        const time = span(Date.now() - Date.parse(node.since));
+        setText(up, node.isGone ? t('cluster.gone.hint') : `${t('cluster.node.up', { time })} · ${t('cluster.node.epoch', { n: node.epoch })}`);
       },
     };
   }

@@ -1,8 +1,8 @@
 // Where one writes. What was begun stays with its conversation.
 import { h, setAttribute, setText } from '../dom.js';
 import { t } from '../i18n.js';
-import { icon } from '../icons.js';
-import { titleOf, userName } from './names.js';
+import { icon, iconButton } from '../icons.js';
+import { authorOf, titleOf } from './names.js';
 import { gist } from './words.js';
 
 /** The number of characters that are left is shown from here on. */
@@ -23,8 +23,8 @@ export class Composer {
     this.left = h('span', { class: 'left', role: 'status' });
     this.replyWords = h('span');
     this.reply = h('div', { class: 'replying', hidden: true }, icon('reply'), this.replyWords,
-      h('button', { class: 'round quiet', type: 'button', 'aria-label': t('compose.cancel-reply'), onclick: () => this.replyTo(null) }, icon('close')));
-    this.button = h('button', { class: 'round primary', type: 'submit', 'aria-label': t('compose.send'), title: t('compose.send') }, icon('send'));
+      iconButton('close', t('compose.cancel-reply'), () => this.replyTo(null)));
+    this.button = iconButton('send', t('compose.send'), null, { class: 'round primary', type: 'submit' });
     this.element = h('form', { class: 'composer', onsubmit: (event) => this.#submit(event) },
       this.reply, h('div', { class: 'compose-line' }, this.label, this.text, this.button), this.left);
   }
@@ -62,7 +62,7 @@ export class Composer {
     const { replyTo } = this.#draft;
     this.reply.hidden = !replyTo;
     if (!replyTo) return;
-    const name = replyTo.fromUserId === this.chat.me ? t('you') : userName(this.chat.people, replyTo.fromUserId);
+    const name = authorOf(replyTo, this.chat);
     this.replyWords.replaceChildren(h('b', null, t('compose.replying', { name })), ` ${gist(replyTo)}`);
   }
 

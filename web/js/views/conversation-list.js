@@ -1,8 +1,8 @@
 // The conversations, the latest first; who one is, and on which node.
 import { h, reconcile, setAttribute, setText } from '../dom.js';
 import { briefly, t } from '../i18n.js';
-import { icon } from '../icons.js';
-import { avatar, nodeChip, titleOf, userName } from './names.js';
+import { iconButton } from '../icons.js';
+import { authorOf, avatar, nodeChip, titleOf } from './names.js';
 import { NewChat } from './new-chat.js';
 import { gist, typingWords } from './words.js';
 
@@ -20,7 +20,7 @@ export class ConversationList {
           h('h1', { id: 'list-title' }, t('nav.chats')),
           h('p', { class: 'me', title: t('you.number', { id: identity.userId }) },
             h('span', null, identity.name ? `${identity.name} · ${identity.userId}` : t('user', { id: identity.userId })), this.node)),
-        h('button', { class: 'round primary', type: 'button', 'aria-label': t('chats.new'), title: t('chats.new'), onclick: () => this.#newChat() }, icon('plus'))),
+        iconButton('plus', t('chats.new'), () => this.#newChat(), { class: 'round primary' })),
       this.items, this.empty);
   }
 
@@ -72,9 +72,8 @@ export class ConversationList {
 
   #lastWords({ isGroup, lastMessage }) {
     if (!lastMessage) return t('chats.draft');
-    const { fromUserId } = lastMessage;
-    const who = fromUserId === this.chat.me ? t('you') : isGroup ? userName(this.chat.people, fromUserId) : null;
-    return who ? `${who}: ${gist(lastMessage)}` : gist(lastMessage);
+    const isNamed = isGroup || lastMessage.fromUserId === this.chat.me;
+    return isNamed ? `${authorOf(lastMessage, this.chat)}: ${gist(lastMessage)}` : gist(lastMessage);
   }
 
   #newChat() {

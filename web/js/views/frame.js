@@ -27,8 +27,8 @@ export class Frame {
     this.element = h('div', { class: 'app' },
       h('nav', { class: 'rail', 'aria-label': t('nav') },
         mark(), this.tabs.chats, this.tabs.cluster, h('span', { class: 'spacer' }),
-        h('button', { class: 'rail-item', type: 'button', onclick: () => this.#switchLanguage() }, icon('language'), h('span', null, t('language.other'))),
-        h('button', { class: 'rail-item', type: 'button', onclick: () => onSignOut() }, icon('leave'), h('span', null, t('nav.sign-out')))),
+        railButton('language', 'language.other', () => this.#switchLanguage()),
+        railButton('leave', 'nav.sign-out', () => onSignOut())),
       h('div', { class: 'stage' }, this.banner.element,
         h('div', { class: 'panes' }, this.list.element, this.thread.element, this.about.element, this.clusterView.element)));
 
@@ -94,4 +94,8 @@ export class Frame {
     switchLanguage();
     this.rebuild();
   }
+}
+
+function railButton(name, words, onclick) {
+  return h('button', { class: 'rail-item', type: 'button', onclick }, icon(name), h('span', null, t(words)));
 }

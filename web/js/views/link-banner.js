@@ -31,7 +31,7 @@ export class LinkBanner {
     const { link, outbox } = this.chat;
     if (phase === 'online') return this.#moved ?? '';
     if (phase === 'kicked') return link.reason.code === 'replaced' ? t('link.kicked') : t('link.kicked.other', { reason: link.reason.code });
-    const state = phase === 'connecting' && link.attempt === 0 ? t('link.connecting') : link.attempt > 0 ? t('link.attempt', { n: link.attempt }) : t('link.offline');
+    const state = link.attempt > 0 ? t('link.attempt', { n: link.attempt }) : t(`link.${phase}`);
     return outbox.waiting > 0 ? `${state} ${t('link.waiting', { n: outbox.waiting })}` : state;
   }
 

@@ -1,8 +1,8 @@
 // One row of a thread: a message with its state and what can be done with it, or a line between messages.
 import { h, setAttribute, setText } from '../dom.js';
 import { day, errorWords, number, t, timeOfDay } from '../i18n.js';
-import { icon } from '../icons.js';
-import { avatar, userName, userNames } from './names.js';
+import { icon, iconButton } from '../icons.js';
+import { authorOf, avatar, userNames } from './names.js';
 import { gist } from './words.js';
 
 /** How long a message can be taken back, in milliseconds (SPEC, section 4). */
@@ -14,8 +14,13 @@ export function rowView(row, thread) {
   const words = h('span');
   return {
     element: h('div', { class: `row-${row.kind}` }, words),
-    update: ({ at, note }) => setText(words, row.kind === 'day' ? day(at) : row.kind === 'note' ? noteWords(thread.chat, note.event) : t(`thread.${row.kind}`)),
+    update: (now) => setText(words, lineWords(now, thread)),
   };
+}
+
+function lineWords({ kind, at, note }, { chat }) {
+  if (kind === 'day') return day(at);
+  return kind === 'note' ? noteWords(chat, note.event) : t(`thread.${kind}`);
 }
 
 function noteWords({ people }, { type, userId, userIds = userId ? [userId] : [] }) {
@@ -51,7 +56,7 @@ function fill(element, row, thread) {
   const { conversation } = thread;
   const showsSender = conversation.isGroup && !isOwn;
   setAttribute(element, 'data-grouped', showsSender);
-  const name = isOwn ? t('you') : userName(thread.chat.people, row.from);
+  const name = authorOf({ fromUserId: row.from }, thread.chat);
   element.replaceChildren(...[
     showsSender && row.isLast && picture(row.from, name),
     h('div', { class: 'body' },
@@ -83,7 +88,7 @@ function bubble(row, content, thread) {
 function quote(messageId, thread) {
   const original = thread.conversation.timeline.find(messageId);
   return h('button', { class: 'quote', type: 'button', disabled: !original, onclick: () => thread.goTo(original.seq) },
-    h('b', null, original ? (original.fromUserId === thread.chat.me ? t('you') : userName(thread.chat.people, original.fromUserId)) : t('message.replied')),
+    h('b', null, original ? authorOf(original, thread.chat) : t('message.replied')),
     original && h('span', null, gist(original)));
 }
 
@@ -117,11 +122,10 @@ function mark(row, thread) {
 
 function actions({ message, isOwn }, thread) {
   const isFresh = Date.now() - Date.parse(message.createdAt) < RECALL_WITHIN_MS;
-  const action = (name, act, words = t(`message.${name}`)) => h('button', { type: 'button', title: words, 'aria-label': words, onclick: act }, icon(name === 'recall' ? 'undo' : name === 'delete' ? 'remove' : name));
   return h('div', { class: 'actions' },
-    action('reply', () => thread.replyTo(message)),
-    isFresh && (isOwn || thread.isAdmin) && action('recall', () => thread.recall(message)),
-    isOwn && !isFresh && action('delete', () => thread.remove(message)));
+    iconButton('reply', t('message.reply'), () => thread.replyTo(message)),
+    isFresh && (isOwn || thread.isAdmin) && iconButton('undo', t('message.recall'), () => thread.recall(message)),
+    isOwn && !isFresh && iconButton('remove', t('message.delete'), () => thread.remove(message)));
 }
 
 function failure({ payload: { clientMessageId }, error }, thread) {

@@ -17,6 +17,11 @@ export function titleOf({ people }, { isGroup, targetId }) {
   return isGroup ? groupName(people, targetId) : userName(people, targetId);
 }
 
+/** Who has written a message: you, or a name. */
+export function authorOf({ fromUserId }, { me, people }) {
+  return fromUserId === me ? t('you') : userName(people, fromUserId);
+}
+
 /** Several users: Ann, Bob, Cy. */
 export function userNames(people, userIds) {
   return userIds.map((userId) => userName(people, userId)).join(', ');

@@ -3,7 +3,7 @@ import { h, setAttribute, setText } from '../dom.js';
 import { privateKey } from '../conversation.js';
 import { parseId, parseIds } from '../identity.js';
 import { errorWords, t } from '../i18n.js';
-import { icon } from '../icons.js';
+import { iconButton } from '../icons.js';
 
 export class NewChat {
   constructor({ chat, onDone }) {
@@ -12,7 +12,7 @@ export class NewChat {
     this.error = h('p', { class: 'form-error', role: 'alert' });
     this.fields = {
       user: [this.#field('user', 'new.user.label', { inputmode: 'numeric' })],
-      create: [this.#field('name', 'new.group.name', { maxlength: 64 }), this.#field('members', 'new.group.members', { inputmode: 'text', placeholder: '2, 3, 5' })],
+      create: [this.#field('name', 'new.group.name', { maxlength: 64 }), this.#field('members', 'new.group.members', { placeholder: '2, 3, 5' })],
       join: [this.#field('group', 'new.group.label', { inputmode: 'numeric' })],
     };
     this.tabs = Object.fromEntries(Object.keys(this.fields).map((kind) => [kind,
@@ -21,7 +21,7 @@ export class NewChat {
     this.go = h('button', { class: 'primary', type: 'submit' });
     this.form = h('form', { novalidate: true, onsubmit: (event) => this.#submit(event) },
       h('header', null, h('h2', { id: 'new-chat-title' }, t('chats.new')),
-        h('button', { class: 'round quiet', type: 'button', 'aria-label': t('close'), onclick: () => this.element.close() }, icon('close'))),
+        iconButton('close', t('close'), () => this.element.close())),
       h('div', { class: 'segments' }, Object.values(this.tabs)), this.body, this.error, this.go);
     this.element = h('dialog', { class: 'card', 'aria-labelledby': 'new-chat-title', onclose: () => this.element.remove() }, this.form);
   }

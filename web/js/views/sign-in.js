@@ -36,7 +36,9 @@ export class SignIn {
   }
 
   #openForm() {
-    const input = field({ id: 'user-number', value: lastNumber(), inputmode: 'numeric', autocomplete: 'username', required: true, 'aria-describedby': 'user-number-hint' });
+    const input = field({
+      id: 'user-number', value: lastNumber(), inputmode: 'numeric', autocomplete: 'username', required: true, 'aria-describedby': 'user-number-hint',
+    });
     return this.#form(() => {
       const userId = parseId(input.value);
       if (userId === null) throw { message: t('sign-in.number.wrong') };

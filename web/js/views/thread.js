@@ -2,11 +2,11 @@
 // is there, and where one is while one reads what is older; older messages come when one scrolls up to them.
 import { h, reconcile, setAttribute, setText } from '../dom.js';
 import { errorWords, t } from '../i18n.js';
-import { icon } from '../icons.js';
+import { icon, iconButton } from '../icons.js';
 import { rows } from '../rows.js';
 import { Composer } from './composer.js';
 import { rowView } from './message.js';
-import { avatar, titleOf, userName } from './names.js';
+import { avatar, titleOf } from './names.js';
 import { typingWords } from './words.js';
 
 /** So near to an end counts as being there, in pixels. */
@@ -24,7 +24,7 @@ export class Thread {
     this.rows = h('div', { class: 'rows', role: 'log', 'aria-label': t('thread.messages'), 'aria-relevant': 'additions' });
     this.scroller = h('div', { class: 'scroller', tabindex: 0, 'aria-label': t('thread.messages'), role: 'region', onscroll: () => this.#scrolled() },
       this.rows);
-    this.toEnd = h('button', { class: 'round to-end', type: 'button', hidden: true, 'aria-label': t('thread.latest'), title: t('thread.latest'), onclick: () => this.#goToEnd() }, icon('down'));
+    this.toEnd = iconButton('down', t('thread.latest'), () => this.#goToEnd(), { class: 'round to-end', hidden: true });
     this.problem = h('p', { class: 'problem', role: 'alert' });
     this.composer = new Composer({ chat, config, onSent: () => this.#goToEnd() });
     this.talk = h('div', { class: 'talk' },
@@ -32,7 +32,7 @@ export class Thread {
         h('a', { class: 'round quiet back', href: '#/chats', 'aria-label': t('back') }, icon('back')),
         this.picture,
         h('div', { class: 'titles' }, this.title, this.subtitle),
-        h('button', { class: 'round quiet', type: 'button', 'aria-label': t('thread.info'), title: t('thread.info'), onclick: () => frame.toggleAbout() }, icon('info'))),
+        iconButton('info', t('thread.info'), () => frame.toggleAbout())),
       h('div', { class: 'log' }, this.scroller, this.toEnd),
       this.problem, this.composer.element);
     this.element = h('main', { class: 'thread' }, this.talk, h('div', { class: 'nothing' }, icon('chats'), h('p', null, t('chats.pick'))));
