@@ -98,8 +98,8 @@ impl Im {
     }
 
     async fn groups_of(&self, user: u64) -> Result<BTreeSet<u64>, StoreError> {
-        let groups = self.store.reading(move |tx| Box::pin(groups::ids_of(tx, user))).await?;
-        Ok(groups.into_iter().collect())
+        let pairs = self.store.reading(move |tx| Box::pin(groups::of_users(tx, vec![user]))).await?;
+        Ok(pairs.into_iter().map(|(_, group)| group).collect())
     }
 
     /// Reads a user's groups until the store answers, and moves the connections accordingly.

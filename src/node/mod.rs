@@ -147,7 +147,7 @@ async fn join(config: &Config, io: &Io, told: &Arc<Told>) -> Result<Others, Node
     let joining = io.join_cluster(options::cluster(config));
     let ear = Ear::new(joining.sink());
     let bus = RedisBus::connect(options::bus(config), ear.clone()).await?;
-    let presence = RedisPresence::start(options::presence(config), bus.clone(), watcher);
+    let presence = RedisPresence::start(options::presence(config), bus.clone(), watcher)?;
     let presence = Arc::new(presence);
     ear.set_presence(&presence);
     joining.with(bus.clone());
