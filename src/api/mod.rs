@@ -7,6 +7,7 @@
 //! | `/readyz` | it can do its work, or 503 and what is missing |
 //! | `/metrics` | numbers, in the Prometheus text format |
 //! | `/api/…` | the REST face (SPEC, section 5) |
+//! | `/`, `/app/…` | the web page |
 
 mod accounts;
 mod actor;
@@ -15,6 +16,7 @@ mod cluster;
 mod health;
 mod metrics;
 mod params;
+mod web;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,6 +28,7 @@ use tokio::net::TcpListener;
 
 pub use self::accounts::Accounts;
 use self::answer::Failure;
+pub use self::web::Page;
 use crate::bus::redis::RedisBus;
 use crate::config::Config;
 use crate::im::Im;
@@ -61,7 +64,7 @@ const MAX_BODY: usize = 1 << 20;
 ///
 /// # Errors
 /// The listener broke.
-pub async fn serve(listener: TcpListener, sources: Sources) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, sources: Sources, page: Page) -> std::io::Result<()> {
     let api = Router::new()
         .route("/cluster/nodes", get(cluster::nodes))
         .route("/cluster/users/{id}", get(cluster::user))
@@ -75,6 +78,7 @@ pub async fn serve(listener: TcpListener, sources: Sources) -> std::io::Result<(
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::numbers))
         .nest("/api", api)
+        .merge(web::router(page))
         .with_state(sources);
     axum::serve(listener, router).await
 }

@@ -111,7 +111,8 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     };
     let reloading = secrets.reload_on_hangup()?;
     let telling = tokio::spawn(tell_load(sources.clone()));
-    let api = tokio::spawn(api::serve(http, sources));
+    let page = options::page(&config, http.local_addr()?, server.addresses());
+    let api = tokio::spawn(api::serve(http, sources, page));
     say_ready(&config, &server);
 
     let replaced = tokio::select! {

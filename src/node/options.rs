@@ -1,6 +1,9 @@
 //! From settings to the options of what a node is made of.
 
-use crate::auth::{PasswordOptions, TokenOptions};
+use std::net::SocketAddr;
+
+use crate::api::Page;
+use crate::auth::TokenOptions;
 use crate::bus::redis::{PubSubMode, RedisOptions};
 use crate::config::{self, Config, PubSub};
 use crate::presence::LocalPresenceOptions;
@@ -37,17 +40,6 @@ pub fn tokens(config: &Config) -> TokenOptions {
         leeway: auth.jwt_leeway,
         issuers: auth.jwt_issuers.clone(),
         audience: auth.jwt_audience.clone(),
-    }
-}
-
-pub fn passwords(config: &Config) -> PasswordOptions {
-    let auth = &config.auth;
-    PasswordOptions {
-        hashers: auth.password_hashers,
-        queue: auth.password_queue,
-        min_chars: auth.password_min_chars,
-        max_chars: auth.password_max_chars,
-        ..PasswordOptions::default()
     }
 }
 
