@@ -4,6 +4,8 @@
 //! A [`Bus`] carries bytes on named channels; [`wire`] is what the bytes say. The bus calls inward through a
 //! [`Sink`] that it was given at its start, and knows nothing else about the node.
 
+#[cfg(test)]
+mod contract;
 mod local;
 #[cfg(feature = "redis")]
 pub mod redis;

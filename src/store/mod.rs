@@ -113,6 +113,9 @@ pub trait Store: Send + Sync + 'static {
     /// must wait for what it follows.
     fn write(&self, work: Work) -> StoreFuture<()>;
 
+    /// What the store has done so far. Counts of one append become visible before its answer.
+    fn stats(&self) -> StoreStats;
+
     /// Finishes what is queued, then releases the storage. Later calls fail with
     /// [`StoreError::Unavailable`]; closing twice is fine.
     fn close(&self) -> StoreFuture<()>;

@@ -152,6 +152,7 @@ const PEOPLE: Step = Step {
         since_ms   INTEGER NOT NULL,
         PRIMARY KEY (user_id, blocked_id)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX blocks_by_blocked ON blocks (blocked_id);
 
     CREATE TABLE users (
         id            INTEGER PRIMARY KEY,
@@ -217,7 +218,8 @@ const PEOPLE: Step = Step {
         user_id    BIGINT NOT NULL,
         blocked_id BIGINT NOT NULL,
         since_ms   BIGINT NOT NULL,
-        PRIMARY KEY (user_id, blocked_id)
+        PRIMARY KEY (user_id, blocked_id),
+        KEY blocks_by_blocked (blocked_id)
     ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     CREATE TABLE IF NOT EXISTS users (

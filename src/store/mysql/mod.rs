@@ -164,11 +164,6 @@ impl MysqlStore {
         Ok(Self { open, runtime, give_up: options.give_up, counters, health, tasks })
     }
 
-    /// What the store has done so far.
-    pub fn stats(&self) -> StoreStats {
-        self.counters.stats()
-    }
-
     /// Whether the database was there when it was last asked, at most some seconds ago.
     pub fn is_up(&self) -> bool {
         self.health.is_up()
@@ -243,6 +238,10 @@ impl Store for MysqlStore {
 
     fn write(&self, work: Work) -> StoreFuture<()> {
         self.run(|others, health| async move { tx::write(&others.writes, &health, &work).await })
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.counters.stats()
     }
 
     fn close(&self) -> StoreFuture<()> {

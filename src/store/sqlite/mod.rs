@@ -106,11 +106,6 @@ impl SqliteStore {
         Ok(Self { queues: RwLock::new(Some(Queues { writes, reads })), counters, threads })
     }
 
-    /// What the store has done so far.
-    pub fn stats(&self) -> StoreStats {
-        self.counters.stats()
-    }
-
     /// Queues what `make` makes of the reply's sender, and waits for the reply.
     fn ask<J: Send + 'static, T: Send + 'static>(
         &self,
@@ -145,6 +140,10 @@ impl Store for SqliteStore {
 
     fn write(&self, work: Work) -> StoreFuture<()> {
         self.ask(|queues| &queues.writes, |reply| Job::Write { work, reply })
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.counters.stats()
     }
 
     fn close(&self) -> StoreFuture<()> {

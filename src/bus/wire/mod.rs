@@ -3,12 +3,43 @@
 //! The first byte is the version. A node drops what has a version that it does not know, or what it cannot decode:
 //! other nodes may be newer. No claimed length is believed before the bytes are there.
 
+mod codec;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
 /// The version that this program writes, and the newest that it reads.
 pub const VERSION: u8 = 1;
+
+/// Why bytes are no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// It has a version that this program does not read.
+    #[error("version {0} of the cluster's messages is unknown here")]
+    Version(u8),
+    /// A kind of something has a number that this version does not have.
+    #[error("no {what} has the number {number}")]
+    Kind {
+        /// Of what.
+        what: &'static str,
+        /// The number.
+        number: u8,
+    },
+    /// It ends too early, or claims more than there is.
+    #[error("the message is cut off")]
+    Truncated,
+    /// Something follows its end.
+    #[error("{0} bytes follow the message's end")]
+    Trailing(usize),
+    /// A number has more than 64 bits, or is longer than it need be.
+    #[error("a number is not written as it should be")]
+    Number,
+    /// A text is not UTF-8.
+    #[error("a text is not UTF-8")]
+    Text,
+}
 
 /// A message from one node to others.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,253 @@
+//! The bus over Redis pub/sub: one server, Sentinel, or Redis Cluster.
+//!
+//! The bus lives in **links**, one after the other (`link`). A link is a set of connections to all servers that are
+//! needed, two to each: one publishes, one listens. They have one fate: when any of them breaks, falls silent or says that
+//! the servers' roles have changed, the link is over. The sink is told that messages may be lost, and the next link
+//! begins with a fresh look at who is there (`topology`); it is up when everything that is wanted is subscribed again. So
+//! there is no state of being half connected, and no repair that is not also the normal way to start.
+//!
+//! Publishing is a bounded queue (`outbox`), emptied in pipelines that do not wait for each other's answers. What is
+//! subscribed is a table without I/O (`channels`); the link carries out what it says.
+//!
+//! Pub/sub is all that is used: this module writes no keys. It never blocks a caller, and never gives up.
+
+mod channels;
+mod connection;
+mod link;
+mod outbox;
+mod target;
+mod topology;
+mod writer;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot, watch};
+
+use self::channels::{Answer, Channels};
+use self::connection::Listener;
+use self::outbox::Outbox;
+pub(crate) use self::target::Target;
+pub use self::target::UrlError;
+use self::topology::Finder;
+pub(crate) use self::topology::master_of;
+use super::{Bus, BusError, BusFuture, Sink};
+
+/// Which of Redis' two kinds of pub/sub is used. All nodes of a cluster must use the same: they do not hear each other
+/// otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PubSubMode {
+    /// Sharded in Redis Cluster from 7.0 on, where it saves every message's way through all of its servers. Classic
+    /// elsewhere: on a single server, sharded pub/sub gains nothing.
+    ///
+    /// Decided at each connect by the version of the server that answers first, so while a Redis Cluster is upgraded from
+    /// 6 to 7, say [`PubSubMode::Classic`].
+    #[default]
+    Auto,
+    /// PUBLISH and SUBSCRIBE.
+    Classic,
+    /// SPUBLISH and SSUBSCRIBE (Redis 7.0).
+    Sharded,
+}
+
+/// How a [`RedisBus`] is to work.
+#[derive(Clone)]
+pub struct RedisOptions {
+    /// `redis://[USER:PASSWORD@]HOST:PORT[/DB]`, `redis-cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT,…` or
+    /// `redis-sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT,…/MASTER`.
+    pub url: String,
+    /// Which kind of pub/sub.
+    pub pubsub: PubSubMode,
+    /// How long a channel is kept after it was given up.
+    pub linger: Duration,
+    /// How many messages may wait to be sent. Whatever the number, they may have 256 MiB together.
+    pub queue_limit: usize,
+    /// What stands before each channel's name in Redis.
+    pub prefix: String,
+    /// How the connections are named in `CLIENT LIST`.
+    pub name: String,
+}
+
+impl Default for RedisOptions {
+    fn default() -> Self {
+        Self {
+            url: "redis://127.0.0.1:6379".into(),
+            pubsub: PubSubMode::default(),
+            linger: Duration::from_secs(5),
+            queue_limit: 100_000,
+            prefix: "socketio:".into(),
+            name: "tokio-socketio".into(),
+        }
+    }
+}
+
+/// What a [`RedisBus`] has done since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RedisBusStats {
+    /// Whether messages pass now.
+    pub up: bool,
+    /// Commands sent to Redis.
+    pub commands: u64,
+    /// Messages that Redis took.
+    pub published: u64,
+    /// Messages of others that came.
+    pub received: u64,
+    /// Messages that were refused or lost because the link was down, or broke while they waited.
+    pub dropped_down: u64,
+    /// Messages that were refused because the queue was full.
+    pub dropped_overloaded: u64,
+    /// Messages that Redis refused.
+    pub dropped_refused: u64,
+    /// How often the link was lost and came back.
+    pub reconnects: u64,
+}
+
+/// One node's bus over Redis. Dropping it closes it.
+pub struct RedisBus {
+    shared: Arc<Shared>,
+}
+
+/// What the bus and its link share.
+struct Shared {
+    outbox: Outbox,
+    channels: Mutex<Channels>,
+    /// The channels have work for the link.
+    work: Notify,
+    counters: Counters,
+    /// The bus was closed: nothing new is taken.
+    closing: watch::Sender<bool>,
+    /// The link's task is over.
+    closed: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Counters {
+    commands: AtomicU64,
+    published: AtomicU64,
+    received: AtomicU64,
+    dropped_down: AtomicU64,
+    dropped_overloaded: AtomicU64,
+    dropped_refused: AtomicU64,
+    reconnects: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, more: usize) {
+    counter.fetch_add(more as u64, Ordering::Relaxed);
+}
+
+impl Shared {
+    fn channels(&self) -> MutexGuard<'_, Channels> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RedisBus {
+    /// Starts a bus, on the runtime that this is called on. Resolves when the link is up, or the first attempt has failed:
+    /// the bus then keeps trying, and tells the sink that it is lost, and when it is restored.
+    pub async fn connect(options: RedisOptions, sink: Arc<dyn Sink>) -> Result<Arc<Self>, UrlError> {
+        let target = Target::parse(&options.url)?;
+        let shared = Arc::new(Shared {
+            outbox: Outbox::new(options.queue_limit),
+            channels: Mutex::new(Channels::new(options.linger)),
+            work: Notify::new(),
+            counters: Counters::default(),
+            closing: watch::channel(false).0,
+            closed: watch::channel(false).0,
+        });
+        let bus = Arc::new(Self { shared: Arc::clone(&shared) });
+        let mut origin = [0; 8];
+        getrandom::fill(&mut origin).expect("the operating system gives no random bytes");
+        let listener = Listener { shared, sink, prefix: options.prefix.into(), origin };
+        let (tried, first) = oneshot::channel();
+        tokio::spawn(link::keep(listener, Finder::new(target, options.pubsub), options.name, tried));
+        // It is dropped when the first attempt is over.
+        let _ = first.await;
+        Ok(bus)
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> RedisBusStats {
+        let Counters {
+            commands,
+            published,
+            received,
+            dropped_down,
+            dropped_overloaded,
+            dropped_refused,
+            reconnects,
+        } = &self.shared.counters;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RedisBusStats {
+            up: self.is_up(),
+            commands: get(commands),
+            published: get(published),
+            received: get(received),
+            dropped_down: get(dropped_down),
+            dropped_overloaded: get(dropped_overloaded),
+            dropped_refused: get(dropped_refused),
+            reconnects: get(reconnects),
+        }
+    }
+
+    fn begin_close(&self) {
+        self.shared.closing.send_replace(true);
+        self.shared.outbox.close();
+        self.shared.channels().close();
+    }
+}
+
+impl Bus for RedisBus {
+    fn publish(&self, channel: &str, message: Bytes) -> Result<(), BusError> {
+        let result = self.shared.outbox.push(channel, message);
+        match result {
+            Err(BusError::Down) => add(&self.shared.counters.dropped_down, 1),
+            Err(BusError::Overloaded) => add(&self.shared.counters.dropped_overloaded, 1),
+            Err(BusError::Closed) | Ok(()) => (),
+        }
+        result
+    }
+
+    fn subscribe(&self, channel: &str) -> BusFuture<Result<(), BusError>> {
+        let answer = self.shared.channels().subscribe(channel);
+        self.shared.work.notify_one();
+        match answer {
+            Answer::Now(result) => Box::pin(std::future::ready(result)),
+            // Nobody answers for a channel that was given up before it was in force.
+            Answer::Later(answer) => Box::pin(async { answer.await.unwrap_or(Err(BusError::Down)) }),
+        }
+    }
+
+    fn unsubscribe(&self, channel: &str) {
+        if self.shared.channels().unsubscribe(channel, Instant::now()) {
+            self.shared.work.notify_one();
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        self.shared.outbox.is_up()
+    }
+
+    fn close(&self) -> BusFuture<()> {
+        self.begin_close();
+        let mut closed = self.shared.closed.subscribe();
+        Box::pin(async move {
+            // An error means that the sender is gone, and the task with it.
+            let _ = closed.wait_for(|closed| *closed).await;
+        })
+    }
+}
+
+impl Drop for RedisBus {
+    fn drop(&mut self) {
+        self.begin_close();
+    }
+}
+
+impl fmt::Debug for RedisBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBus").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
