@@ -9,6 +9,7 @@
 //! | `/api/…` | the REST face (SPEC, section 5) |
 //! | `/`, `/app/…` | the web page |
 
+mod accounts;
 mod actor;
 mod answer;
 mod cluster;
@@ -25,9 +26,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-pub use self::web::Page;
-
+pub use self::accounts::Accounts;
 use self::answer::Failure;
+pub use self::web::Page;
 use crate::bus::redis::RedisBus;
 use crate::config::Config;
 use crate::im::Im;
@@ -48,6 +49,8 @@ pub struct Sources {
     pub presence: Arc<dyn Presence>,
     /// The service.
     pub im: Arc<Im>,
+    /// Registered users.
+    pub accounts: Arc<Accounts>,
     /// The way to the other nodes; `None` for a node that is alone.
     pub bus: Option<Arc<RedisBus>>,
     /// Whether the node is about to stop.

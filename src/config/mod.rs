@@ -180,6 +180,12 @@ settings! {
         max_content_chars: usize = 5000, Range(1, 1_000_000);
         /// Let a user be connected from several devices; otherwise the newest connection wins.
         multi_device: bool = true, Any;
+        /// Let only friends write private messages to each other.
+        require_friendship: bool = false, Any;
+        /// The most members that a group may have, whatever its own limit.
+        max_group_members: u32 = 500, Range(2, 100_000);
+        /// How long a message can be recalled.
+        recall_window: Duration = secs(120), Range(ms(0), secs(365 * 86_400));
         /// Messages in a page of `sync_messages` when the client names no limit.
         sync_page: u32 = 100, Range(1, 1000);
         /// Messages in a page of `sync_messages` at most.

@@ -29,6 +29,7 @@ pub async fn stop(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result
 
 fn pass_on(im: &Im, socket: &Socket, user: User, args: &Args, is_typing: bool) -> Result<Done<()>, Refusal> {
     let Payload { target_id: Id(target), target_type } = decode(args)?;
+    im.limits.take_typing(socket)?;
     let room = match target_type {
         1 => Room::User(target),
         2 if im.roster.is_member(user.id(), target) == Some(true) => Room::Group(target),

@@ -29,6 +29,12 @@ pub async fn list(tx: &mut dyn Tx, by: u64) -> Result<Vec<u64>, StoreError> {
     tx.query(query, values![by]).await?.iter().map(|row| row.get(0)).collect()
 }
 
+/// Who has blocked a user, by id.
+pub async fn blockers_of(tx: &mut dyn Tx, user: u64) -> Result<Vec<u64>, StoreError> {
+    let query = "SELECT user_id FROM blocks WHERE blocked_id = ? ORDER BY user_id";
+    tx.query(query, values![user]).await?.iter().map(|row| row.get(0)).collect()
+}
+
 /// Whether one user has blocked another.
 pub async fn is_blocked(tx: &mut dyn Tx, by: u64, user: u64) -> Result<bool, StoreError> {
     finds(tx, "SELECT 1 FROM blocks WHERE user_id = ? AND blocked_id = ?", values![by, user]).await

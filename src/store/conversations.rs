@@ -35,27 +35,33 @@ pub struct ConversationPage {
     pub next_cursor: Option<u64>,
 }
 
-/// The ids of a user's conversations; the user is its three values.
+/// Selects something from each of a user's conversations `c`; the user is its three values. `CROSS JOIN` tells SQLite to
+/// begin with the user's groups, not with all there are.
 macro_rules! of_user {
-    () => {
-        "SELECT c.id FROM conversations c WHERE c.kind = 1 AND c.first_id = ? \
-         UNION ALL SELECT c.id FROM conversations c WHERE c.kind = 1 AND c.second_id = ? AND c.first_id <> c.second_id \
-         UNION ALL SELECT c.id FROM group_members g JOIN conversations c \
-            ON c.kind = 2 AND c.first_id = g.group_id AND c.second_id = 0 WHERE g.user_id = ?"
+    ($($selected:expr),*) => {
+        concat!(
+            "SELECT ",
+            $($selected,)*
+            " FROM conversations c WHERE c.kind = 1 AND c.first_id = ? UNION ALL SELECT ",
+            $($selected,)*
+            " FROM conversations c WHERE c.kind = 1 AND c.second_id = ? AND c.first_id <> c.second_id \
+             UNION ALL SELECT ",
+            $($selected,)*
+            " FROM group_members g CROSS JOIN conversations c \
+                ON c.kind = 2 AND c.first_id = g.group_id AND c.second_id = 0 WHERE g.user_id = ?"
+        )
     };
 }
 pub(super) use of_user;
 
-/// The place of a conversation's last message, where `$id` is the conversation's id. It is found by stepping back from
-/// the end of the index, not with `MAX`, for which MySQL would read all of a conversation's entries.
+/// A column of the last message of a conversation `c`. It is found by stepping back from the end of the index, not with
+/// `MAX`, for which MySQL would read all of a conversation's entries.
 macro_rules! last {
-    ($column:literal, $id:literal) => {
+    ($column:literal) => {
         concat!(
             "(SELECT x.",
             $column,
-            " FROM messages x WHERE x.conversation_id = ",
-            $id,
-            " ORDER BY x.seq DESC LIMIT 1)"
+            " FROM messages x WHERE x.conversation_id = c.id ORDER BY x.seq DESC LIMIT 1)"
         )
     };
 }
@@ -64,12 +70,9 @@ pub(super) use last;
 const LIST: &str = concat!(
     "SELECT ",
     columns!(),
-    ", c.id, COALESCE(p.seq, 0) FROM (SELECT last_id FROM (SELECT ",
-    last!("id", "own.id"),
-    " AS last_id FROM (",
-    of_user!(),
-    ") own) lasts WHERE last_id < ? ORDER BY last_id DESC LIMIT ?) page \
-     JOIN messages m ON m.id = page.last_id ",
+    ", c.id, COALESCE(p.seq, 0) FROM (SELECT last_id FROM (",
+    of_user!(last!("id"), " AS last_id"),
+    ") own WHERE last_id < ? ORDER BY last_id DESC LIMIT ?) page JOIN messages m ON m.id = page.last_id ",
     joined!(),
     "LEFT JOIN read_positions p ON p.user_id = ? AND p.conversation_id = c.id ORDER BY m.id DESC"
 );
@@ -128,7 +131,7 @@ pub(super) async fn find(
 ) -> Result<Option<(u64, u64)>, StoreError> {
     const FIND: &str = concat!(
         "SELECT c.id, COALESCE(",
-        last!("seq", "c.id"),
+        last!("seq"),
         ", 0) FROM conversations c WHERE c.kind = ? AND c.first_id = ? AND c.second_id = ?"
     );
     let rows = tx.query(FIND, &conversation_key(conversation)).await?;

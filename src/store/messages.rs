@@ -158,8 +158,8 @@ pub async fn committed_after(tx: &mut dyn Tx, id: u64, limit: u32) -> Result<Vec
 
 /// The greatest id of a message; 0 when there is none.
 pub async fn last_id(tx: &mut dyn Tx) -> Result<u64, StoreError> {
-    let rows = tx.query("SELECT id FROM messages ORDER BY id DESC LIMIT 1", &[]).await?;
-    rows.first().map_or(Ok(0), |row| row.get(0))
+    let rows = tx.query("SELECT MAX(id) FROM messages", &[]).await?;
+    Ok(rows.first().map_or(Ok(None), |row| row.get(0))?.unwrap_or(0))
 }
 
 /// The message of that name.

@@ -179,12 +179,10 @@ pub async fn unread(tx: &mut dyn Tx, user: u64, conversation: Conversation) -> R
 }
 
 const UNREAD: &str = concat!(
-    "SELECT c.kind, c.first_id, c.second_id, c.id, s.last_seq, s.read_seq FROM (SELECT own.id, ",
-    last!("seq", "own.id"),
-    " AS last_seq, COALESCE(p.seq, 0) AS read_seq FROM (",
-    of_user!(),
-    ") own LEFT JOIN read_positions p ON p.user_id = ? AND p.conversation_id = own.id) s \
-     JOIN conversations c ON c.id = s.id WHERE s.last_seq > s.read_seq"
+    "SELECT own.kind, own.first_id, own.second_id, own.id, own.last_seq, COALESCE(p.seq, 0) FROM (",
+    of_user!("c.kind, c.first_id, c.second_id, c.id, ", last!("seq"), " AS last_seq"),
+    ") own LEFT JOIN read_positions p ON p.user_id = ? AND p.conversation_id = own.id \
+     WHERE own.last_seq > COALESCE(p.seq, 0)"
 );
 
 /// All conversations in which a user has not read everything, and how many messages of each; see [`unread`].

@@ -97,7 +97,7 @@ pub(in crate::store) const MAX_LIST: usize = 512;
 pub(in crate::store) fn list<T: Clone + Into<Value>>(items: &[T]) -> (String, Vec<Value>) {
     let Some(last) = items.last() else { return ("(NULL)".to_owned(), Vec::new()) };
     let count = items.len().next_power_of_two();
-    let filler = std::iter::repeat(last).take(count - items.len());
+    let filler = std::iter::repeat_n(last, count - items.len());
     let values = items.iter().chain(filler).cloned().map(Into::into).collect();
     (format!("({})", vec!["?"; count].join(", ")), values)
 }

@@ -66,7 +66,7 @@ const MESSAGES: Step = Step {
         last_seq   BIGINT  NOT NULL DEFAULT 0,
         last_at_ms BIGINT  NULL,               -- when the last message was accepted
         UNIQUE KEY conversations_by_name (kind, first_id, second_id),
-        KEY conversations_by_second_id (kind, second_id)
+        KEY conversations_by_second_id (second_id, kind, first_id)
     ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     CREATE TABLE IF NOT EXISTS messages (
@@ -96,7 +96,7 @@ const PEOPLE: Step = Step {
     sqlite: "
     ALTER TABLE messages ADD COLUMN is_deleted INTEGER NOT NULL DEFAULT 0; -- 0 no, 1 recalled, 2 deleted
     CREATE UNIQUE INDEX messages_by_message_id ON messages (message_id);
-    CREATE INDEX conversations_by_second_id ON conversations (kind, second_id);
+    CREATE INDEX conversations_by_second_id ON conversations (second_id, kind, first_id);
 
     CREATE TABLE read_positions (
         user_id         INTEGER NOT NULL,
@@ -152,6 +152,7 @@ const PEOPLE: Step = Step {
         since_ms   INTEGER NOT NULL,
         PRIMARY KEY (user_id, blocked_id)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX blocks_by_blocked ON blocks (blocked_id);
 
     CREATE TABLE users (
         id            INTEGER PRIMARY KEY,
@@ -217,7 +218,8 @@ const PEOPLE: Step = Step {
         user_id    BIGINT NOT NULL,
         blocked_id BIGINT NOT NULL,
         since_ms   BIGINT NOT NULL,
-        PRIMARY KEY (user_id, blocked_id)
+        PRIMARY KEY (user_id, blocked_id),
+        KEY blocks_by_blocked (blocked_id)
     ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     CREATE TABLE IF NOT EXISTS users (

@@ -106,6 +106,9 @@ pub struct RedisBusStats {
 }
 
 /// One node's bus over Redis. Dropping it closes it.
+///
+/// Messages of different channels may be told by several threads at the same time, and already while the sink is told that
+/// the link is restored.
 pub struct RedisBus {
     shared: Arc<Shared>,
 }
@@ -212,11 +215,13 @@ impl Bus for RedisBus {
 
     fn subscribe(&self, channel: &str) -> BusFuture<Result<(), BusError>> {
         let answer = self.shared.channels().subscribe(channel);
-        self.shared.work.notify_one();
         match answer {
             Answer::Now(result) => Box::pin(std::future::ready(result)),
-            // Nobody answers for a channel that was given up before it was in force.
-            Answer::Later(answer) => Box::pin(async { answer.await.unwrap_or(Err(BusError::Down)) }),
+            Answer::Later(answer) => {
+                self.shared.work.notify_one();
+                // Nobody answers for a channel that was given up before it was in force.
+                Box::pin(async { answer.await.unwrap_or(Err(BusError::Down)) })
+            }
         }
     }
 
