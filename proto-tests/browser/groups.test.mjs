@@ -15,11 +15,12 @@ before(async () => {
 after(() => node?.stop());
 
 /** A group of `owner` by the dialog; gives its number. */
-async function createGroup(page, name, members) {
+async function createGroup(page, name, members, isPublic = false) {
   await page.getByRole('button', { name: 'New chat' }).click();
   await page.getByRole('button', { name: 'New group' }).click();
   await page.getByLabel('Name of the group').fill(name);
   await page.getByLabel('Members’ numbers').fill(members);
+  if (isPublic) await page.getByLabel('Anyone may join by its number').check();
   await page.getByRole('button', { name: 'Create group' }).click();
   await page.getByRole('heading', { name }).first().waitFor();
   return Number(/g:(\d+)$/.exec(page.url())[1]);
@@ -63,7 +64,7 @@ check('a group: joined by number, members with roles, invited, left', async (t) 
   const [one, two] = [await open(t, url), await open(t, url)];
   await signIn(one, 211);
   await signIn(two, 212);
-  const id = await createGroup(one, 'Night shift', '');
+  const id = await createGroup(one, 'Night shift', '', true);
   await two.getByRole('button', { name: 'New chat' }).click();
   await two.getByRole('button', { name: 'Join group' }).click();
   await two.getByLabel('Group number').fill(String(id));

@@ -180,6 +180,7 @@ check('English and Chinese, by the browser and by the switch', async (t) => {
 
 check('by keyboard alone: sign in, begin a conversation, write', async (t) => {
   const page = await open(t, url);
+  await page.getByLabel('Your user number').waitFor();
   await page.keyboard.type('61');
   await page.keyboard.press('Enter');
   await page.locator('.my-node .node-chip').waitFor();

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use self::answer::{Answer, Done};
@@ -55,6 +55,7 @@ use self::repair::Repair;
 use self::roster::Roster;
 use self::words::Words;
 use crate::presence::Presence;
+use crate::proto::sio::RESERVED_EVENTS;
 use crate::socketio::{AnyEvent, Args, Io, Socket};
 use crate::store::Store;
 
@@ -201,11 +202,41 @@ impl Im {
         });
     }
 
+    /// Sends an event to everybody, on all nodes.
+    ///
+    /// # Errors
+    /// Its name is one that the service, or Socket.IO, uses itself.
+    pub fn broadcast(&self, event: &str, payload: &Value) -> Result<(), Refusal> {
+        if event.is_empty() || RESERVED_EVENTS.contains(&event) || OWN_EVENTS.contains(&event) {
+            return Err(Refusal::new("invalid_payload", format!("{event:?} is no name for such an event")));
+        }
+        self.io.emit(event, payload);
+        Ok(())
+    }
+
     /// How many users are connected to this node.
     pub fn users(&self) -> usize {
         self.roster.count()
     }
 }
+
+/// What clients take for the service's own word.
+const OWN_EVENTS: [&str; 14] = [
+    "connected",
+    "draining",
+    "group_event",
+    "group_message",
+    "kicked",
+    "message_deleted",
+    "message_read",
+    "message_recalled",
+    "private_message",
+    "user_offline",
+    "user_online",
+    "user_stop_typing",
+    "user_typing",
+    "error",
+];
 
 /// Ends a connection, and says why.
 fn kick(socket: &Socket, reason: &str) {

@@ -9,7 +9,10 @@ use super::identity::User;
 use super::payload::decode;
 use super::{Args, Im};
 use crate::socketio::Socket;
-use crate::store::{Conversation, Refused, StoreError, StoreExt as _, SyncPage, groups};
+use crate::store::messages::Start;
+use crate::store::{
+    Conversation, HistoryPage, Refused, StoreError, StoreExt as _, SyncPage, groups, messages, read_positions,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,6 +33,33 @@ pub async fn run(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Done<
 }
 
 impl Im {
+    /// A page of a conversation's history, newest first, for those who take part in it.
+    ///
+    /// # Errors
+    /// `user` takes no part in it, or the store is away.
+    pub async fn history(
+        &self,
+        user: User,
+        conversation: Conversation,
+        start: Start,
+        size: u32,
+    ) -> Result<HistoryPage, Refusal> {
+        self.check_takes_part(user, conversation).await?;
+        let page = self.store.reading(move |tx| Box::pin(messages::history(tx, conversation, start, size)));
+        Ok(page.await?)
+    }
+
+    /// How many messages of a conversation a user has not read.
+    ///
+    /// # Errors
+    /// `user` takes no part in it, or the store is away.
+    pub async fn unread(&self, user: User, conversation: Conversation) -> Result<u64, Refusal> {
+        self.check_takes_part(user, conversation).await?;
+        let who = user.id();
+        let count = self.store.reading(move |tx| Box::pin(read_positions::unread(tx, who, conversation)));
+        Ok(count.await?)
+    }
+
     /// Lets pass who takes part in a conversation.
     pub(super) async fn check_takes_part(
         &self,

@@ -105,6 +105,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
         store: store.clone(),
         presence: presence.clone(),
         im: im.clone(),
+        identities: secrets.identities(),
         accounts: Arc::new(Accounts::new(&config, secrets.tokens.clone(), store.clone())?),
         bus,
         draining: draining.clone(),

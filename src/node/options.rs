@@ -30,6 +30,18 @@ pub fn im(config: &Config) -> im::Options {
     }
 }
 
+/// `http`, `socketio`: where the node listens, ports known.
+pub fn page(config: &Config, http: SocketAddr, socketio: &[SocketAddr]) -> Page {
+    Page {
+        node_id: config.node.id.clone(),
+        http_port: http.port(),
+        socketio_port: socketio.first().unwrap_or(&config.socketio.listen).port(),
+        socketio_path: config.socketio.path.clone(),
+        auth_mode: config.auth.mode,
+        max_content_chars: config.im.max_content_chars,
+    }
+}
+
 pub fn tokens(config: &Config) -> TokenOptions {
     let auth = &config.auth;
     TokenOptions {

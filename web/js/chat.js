@@ -156,8 +156,8 @@ export class Chat extends EventTarget {
   }
 
   /** Throws `ApiError`. */
-  async createGroup(name, memberIds) {
-    const group = await this.api.post('/group/create', { name, memberIds });
+  async createGroup(wanted) {
+    const group = await this.api.post('/group/create', wanted);
     await this.people.loadGroups();
     return this.conversation(groupKey(group.id));
   }
@@ -178,8 +178,7 @@ export class Chat extends EventTarget {
   /** Throws `ApiError`. */
   async leaveGroup(groupId) {
     await this.api.post('/group/leave', { groupId });
-    this.conversations.delete(groupKey(groupId));
-    await this.people.loadGroups();
+    await this.#forget(groupId);
   }
 
   /** After every connect: what was said meanwhile, who is there now, and what is still to be sent. */
@@ -290,12 +289,19 @@ export class Chat extends EventTarget {
   }
 
   async #groupEvent(event) {
+    // One's own leaving is told to all of one's devices.
+    if (event.type === 'member_left' && event.userIds.includes(this.me)) return this.#forget(event.groupId);
     const conversation = this.conversation(groupKey(event.groupId));
-    conversation?.notes.push({ afterSeq: conversation.lastSeq, at: new Date().toISOString(), event });
+    conversation.notes.push({ afterSeq: conversation.lastSeq, at: new Date().toISOString(), event });
     this.changed();
     await this.people.loadGroups();
     this.#listGroups();
     if (conversation === this.#watching) await this.people.loadMembers(event.groupId).catch(() => {});
+  }
+
+  async #forget(groupId) {
+    this.conversations.delete(groupKey(groupId));
+    await this.people.loadGroups();
   }
 
   #linkChanged() {

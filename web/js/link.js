@@ -14,12 +14,13 @@ const BUSY = new Set(['no_answer', 'store_unavailable', 'store_overloaded', 'pre
 
 /** An ack that says no, or none at all: `lost` when there is no connection, `busy` when asking again may help. */
 export class AnswerError extends Error {
-  constructor(code, message) {
+  constructor(code, message, retryInMs) {
     super(message);
     this.name = 'AnswerError';
     this.code = code;
     this.lost = code === 'lost';
     this.busy = BUSY.has(code);
+    this.retryInMs = retryInMs;
   }
 }
 
@@ -87,7 +88,7 @@ export class Link extends EventTarget {
     } catch (error) {
       throw new AnswerError(this.#socket.connected ? 'no_answer' : 'lost', error.message);
     }
-    if (!answer?.success) throw new AnswerError(answer?.code ?? 'unknown', answer?.message ?? '');
+    if (!answer?.success) throw new AnswerError(answer?.code ?? 'unknown', answer?.message ?? '', answer?.retryInMs);
     return answer;
   }
 

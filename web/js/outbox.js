@@ -2,7 +2,7 @@
 // clientMessageId, after whatever came between. The server stores a clientMessageId once, so sending again is safe.
 // They outlive a reload of the page.
 
-/** How long to wait after an answer that says "not now", in milliseconds. */
+/** How long to wait after an answer that says "not now" and not when, in milliseconds. */
 const PAUSE_MS = 2000;
 
 export class Outbox {
@@ -68,7 +68,7 @@ export class Outbox {
       entry.state = error.lost || error.busy ? 'queued' : 'failed';
       entry.error = error.lost ? undefined : { code: error.code, message: error.message };
       this.#changed();
-      if (error.busy) setTimeout(() => this.flush(), PAUSE_MS);
+      if (error.busy) setTimeout(() => this.flush(), error.retryInMs ?? PAUSE_MS);
       return entry.state === 'failed';
     }
   }

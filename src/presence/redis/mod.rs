@@ -100,7 +100,7 @@ impl Default for RedisPresenceOptions {
             lease: Duration::from_secs(10),
             renewal: Duration::from_secs(3),
             grace: Duration::from_secs(3),
-            batch_interval: Duration::from_millis(50),
+            batch_interval: Duration::from_millis(100),
             timeout: Duration::from_secs(1),
             prefix: DEFAULT_PREFIX.to_owned(),
         }

@@ -23,7 +23,7 @@ export class ClusterView {
     this.alone = h('p', { class: 'hint', hidden: true }, t('cluster.alone'));
     this.peopleTitle = h('h2');
     this.placement = new Placement({ chat, isShown: () => this.element.checkVisibility(), conversation: () => chat.latest, signal });
-    this.element = h('main', { class: 'cluster' },
+    this.element = h('main', { class: 'cluster', tabindex: 0, 'aria-label': t('cluster.title') },
       h('header', null, h('h1', null, t('cluster.title')), this.lead), this.problem,
       h('dl', { class: 'totals' }, Object.entries(this.totals).map(([name, value]) => h('div', null, h('dt', null, t(`cluster.${name}`)), value))),
       h('figure', { class: 'chart card' },

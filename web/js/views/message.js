@@ -8,6 +8,9 @@ import { gist } from './words.js';
 /** How long a message can be taken back, in milliseconds (SPEC, section 4). */
 const RECALL_WITHIN_MS = 2 * 60_000;
 
+/** What is told of a `group_event`; of all others, that something has changed. */
+const GROUP_EVENTS = { created: 'created', dissolved: 'dissolved', member_joined: 'joined', member_left: 'left', member_kicked: 'kicked' };
+
 /** The view of a row, for `reconcile`. `thread` does what the buttons ask for. */
 export function rowView(row, thread) {
   if (row.kind === 'message') return messageView(thread);
@@ -23,10 +26,8 @@ function lineWords({ kind, at, note }, { chat }) {
   return kind === 'note' ? noteWords(chat, note.event) : t(`thread.${kind}`);
 }
 
-function noteWords({ people }, { type, userId, userIds = userId ? [userId] : [] }) {
-  const known = { created: 'created', joined: 'joined', invited: 'joined', left: 'left', kicked: 'kicked', dissolved: 'dissolved' };
-  const kind = known[type?.replace(/^(group|member)_/, '')];
-  if (!kind || (userIds.length === 0 && !['created', 'dissolved'].includes(kind))) return t('group-event.changed');
+function noteWords({ people }, { type, userIds = [] }) {
+  const kind = GROUP_EVENTS[type] ?? 'changed';
   return t(`group-event.${kind}`, { names: userNames(people, userIds) });
 }
 

@@ -12,7 +12,11 @@ export class NewChat {
     this.error = h('p', { class: 'form-error', role: 'alert' });
     this.fields = {
       user: [this.#field('user', 'new.user.label', { inputmode: 'numeric' })],
-      create: [this.#field('name', 'new.group.name', { maxlength: 64 }), this.#field('members', 'new.group.members', { placeholder: '2, 3, 5' })],
+      create: [
+        this.#field('name', 'new.group.name', { maxlength: 100 }),
+        this.#field('members', 'new.group.members', { placeholder: '2, 3, 5' }),
+        h('label', { class: 'choice' }, h('input', { type: 'checkbox', name: 'isPublic' }), h('span', null, t('new.group.public'))),
+      ],
       join: [this.#field('group', 'new.group.label', { inputmode: 'numeric' })],
     };
     this.tabs = Object.fromEntries(Object.keys(this.fields).map((kind) => [kind,
@@ -59,12 +63,12 @@ export class NewChat {
     }
   }
 
-  async #begin({ user, name, members, group }) {
+  async #begin({ user, name, members, isPublic, group }) {
     const { chat } = this;
     if (this.kind === 'user') return chat.conversation(privateKey(chat.me, valid(parseId(user))));
     if (this.kind === 'join') return chat.joinGroup(valid(parseId(group)));
     if (!name.trim()) throw { message: t('new.name-needed') };
-    return chat.createGroup(name.trim(), valid(parseIds(members)));
+    return chat.createGroup({ name: name.trim(), memberIds: valid(parseIds(members)), isPublic: isPublic !== undefined });
   }
 }
 
