@@ -35,7 +35,7 @@ async fn main() -> std::io::Result<()> {
     io.on("enter", |socket: Socket, room: String| async move {
         socket.join(&*room);
         socket.to(&*room).emit("entered", (&room, name(&socket)));
-        let members = socket.namespace().to(&*room).fetch_sockets().await;
+        let members = socket.namespace().to(&*room).local_sockets().await;
         members.iter().map(name).collect::<Vec<_>>()
     });
 

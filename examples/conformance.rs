@@ -2,7 +2,8 @@
 //!
 //! At `/engine.io/` messages come back. At `/socket.io/`, on the namespaces `/` and `/custom`, `auth` tells the
 //! handshake's auth on connection, `message` comes back as `message-back`, `message-with-ack` in its ack, and
-//! `request-ack` makes the server ask with `ack-me` and report the answer as `ack-result`.
+//! `request-ack` makes the server ask with `ack-me` and report the answer as `ack-result`. `shutdown` makes it emit `last`
+//! and close the connection as if the server went away.
 
 use std::time::Duration;
 
@@ -36,5 +37,9 @@ fn define(namespace: &Namespace) {
         if let Ok(answer) = socket.emit_with_ack::<Args>("ack-me", args).await {
             socket.emit("ack-result", answer);
         }
+    });
+    namespace.on("shutdown", |socket: Socket| async move {
+        socket.emit("last", "word");
+        socket.close_for_shutdown();
     });
 }

@@ -275,7 +275,7 @@ async fn acks_from_clients() {
     for client in &mut clients {
         client.send(r#"42["unheard"]"#).await;
     }
-    let sockets = io.fetch_sockets().await;
+    let sockets = io.sockets().local_sockets().await;
     let mine: Vec<Socket> = sockets.into_iter().filter(Socket::is_connected).collect();
     let asking = tokio::spawn({
         let io = io.clone();
@@ -323,7 +323,7 @@ async fn a_socket_owes_so_many_acks() {
     let settings = Settings { max_pending_acks: 2, ..Settings::default() };
     let (io, _server, address) = start(one().settings(settings), |_| ());
     let mut client = Client::join(address).await;
-    let socket = io.fetch_sockets().await.remove(0);
+    let socket = io.sockets().local_sockets().await.remove(0);
     let waiting: Vec<_> = (0..2)
         .map(|_| {
             let socket = socket.clone();

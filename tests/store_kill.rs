@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tokio_socketio::store::{
-    Conversation, Message, NewMessage, SqliteOptions, SqliteStore, Store, StoreError, Target,
+    Conversation, Message, NewMessage, SqliteOptions, SqliteStore, Store, StoreError, StoreExt as _, Target,
 };
 
 const DATABASE: &str = "STORE_KILL_DATABASE";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio_socketio::store::{
-    Conversation, Message, NewMessage, SqliteOptions, SqliteStore, Store, StoreError, Target,
+    Conversation, Message, NewMessage, SqliteOptions, SqliteStore, Store, StoreError, StoreExt as _, Target,
 };
 
 struct Directory(TempDir);

@@ -23,6 +23,7 @@ for (const name of ['/', '/custom']) {
     socket.on('request-ack', (...args) => {
       socket.emit('ack-me', ...args, (...answer) => socket.emit('ack-result', ...answer));
     });
+    socket.on('shutdown', () => { socket.emit('last', 'word'); socket.conn.close(); });
   });
 }
 

@@ -4,7 +4,10 @@ import { io } from 'socket.io-client';
 import { client, modes, upgraded } from './clients.mjs';
 import { once } from './wait.mjs';
 
-/** A device of user `userId`, connected and greeted. Every private message that is pushed to it is in `inbox`. */
+/**
+ * A device of user `userId`, connected and greeted by the node named `nodeId`. Every private message that is pushed to it is
+ * in `inbox`.
+ */
 export async function device(t, node, userId, mode = 'polling then upgrade', options = {}) {
   const socket = client(t, io, `http://localhost:${node.port}?userId=${userId}`, { ...modes[mode], ...options });
   socket.inbox = [];
@@ -12,6 +15,7 @@ export async function device(t, node, userId, mode = 'polling then upgrade', opt
   const refused = new Promise((_, reject) => socket.once('connect_error', reject));
   const [greeting] = await Promise.race([once(socket, 'connected'), refused]);
   assert.equal(greeting.userId, userId);
+  socket.nodeId = greeting.nodeId;
   if (modes[mode].transports.length > 1) await upgraded(socket);
   return socket;
 }

@@ -1,5 +1,5 @@
-// Runs suites: node run.mjs all | clients | raw | im | python …, one after the other, and says which failed. Crowds run
-// alone, after the others, so that their load disturbs no short heartbeat. The node suites are plain node:test files.
+// Runs suites: node run.mjs all | clients | raw | im | python | cluster | faults | browser …, one after the other, and says which
+// failed. Crowds and faults run alone, so that their load disturbs no short heartbeat. The node suites are plain node:test files.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,12 +14,16 @@ const canRunInParallel = major > 20 || (major === 20 && minor >= 10);
 const suites = {
   raw: () => nodeTest(files('raw')),
   clients: () => nodeTest(files('clients', (name) => !name.startsWith('crowd'))) && nodeTest(files('clients', (name) => name.startsWith('crowd'))),
-  im: () => (onReference ? skipped('im', 'the reference server has no IM service') : nodeTest(files('im'))),
+  im: () => ofOurs('im'),
   python: () => python(),
+  cluster: () => ofOurs('cluster'),
+  faults: () => ofOurs('faults', { concurrency: 1 }),
+  // The client libraries in a browser are a matter of protocol; the page is ours.
+  browser: () => nodeTest(files('browser', (name) => !onReference || name.startsWith('client')), { concurrency: 1 }),
 };
 
 const names = process.argv.slice(2).flatMap((name) => (name === 'all' ? Object.keys(suites) : [name]));
-const needed = { raw: ['examples/conformance'], clients: ['examples/conformance', 'examples/echo'], im: ['tokio-socketio'], python: ['examples/conformance'] };
+const needed = { raw: ['examples/conformance'], clients: ['examples/conformance', 'examples/echo'], im: ['tokio-socketio'], python: ['examples/conformance'], cluster: ['tokio-socketio'], faults: ['tokio-socketio'], browser: ['tokio-socketio', 'examples/conformance'] };
 const missing = onReference ? [] : names.flatMap((name) => needed[name] ?? []).filter((program) => !existsSync(join(binDir, program)));
 if (missing.length > 0) {
   console.error(`no ${[...new Set(missing)].join(', ')} in ${binDir}: cargo build --release --bins --examples, or set SIO_BIN_DIR`);
@@ -38,8 +42,8 @@ function files(folder, keep = () => true) {
   return readdirSync(dir).filter((name) => name.endsWith('.test.mjs') && keep(name)).sort().map((name) => join(dir, name));
 }
 
-function nodeTest(paths) {
-  const flags = ['--test', '--test-reporter=spec', ...(canRunInParallel ? ['--test-concurrency=2'] : [])];
+function nodeTest(paths, { concurrency = 2 } = {}) {
+  const flags = ['--test', '--test-reporter=spec', ...(canRunInParallel ? [`--test-concurrency=${concurrency}`] : [])];
   return run(process.execPath, [...flags, ...paths]);
 }
 
@@ -53,7 +57,9 @@ function run(program, args) {
   return spawnSync(program, args, { stdio: 'inherit', cwd: suite }).status === 0;
 }
 
-function skipped(name, why) {
-  console.log(`${name} skipped: ${why}`);
+/** A suite of what the reference server does not have. */
+function ofOurs(folder, options) {
+  if (!onReference) return nodeTest(files(folder), options);
+  console.log(`${folder} skipped: the reference server has no IM service`);
   return true;
 }

@@ -1,46 +1,64 @@
 //! What an ack says: `{success, message, code?, data?}` (SPEC, section 4).
 
+use std::time::Duration;
+
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::store::StoreError;
 
 /// The answer to a command.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Answer {
     success: bool,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Value>,
+    data: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_in_ms: Option<u64>,
 }
 
-impl Answer {
-    /// It was done, and this is the result.
-    pub fn done(data: &impl Serialize) -> Self {
-        match serde_json::to_value(data) {
-            Ok(data) => Answer { success: true, message: "ok".into(), code: None, data: Some(data) },
-            Err(error) => Answer::refused("internal_error", error.to_string()),
-        }
-    }
+/// What a command has done.
+#[derive(Clone, Debug)]
+pub struct Done<T> {
+    pub data: T,
+    /// Where the next page begins, if there are more.
+    pub next_cursor: Option<String>,
+}
 
-    /// It was not done. `code` is one of those in `docs/errors.md`.
-    pub fn refused(code: &'static str, message: impl Into<String>) -> Self {
-        Answer { success: false, message: message.into(), code: Some(code), data: None }
+impl<T> From<T> for Done<T> {
+    fn from(data: T) -> Self {
+        Done { data, next_cursor: None }
     }
 }
 
-/// A refusal, on its way to become an [`Answer`].
+/// Why a command was not done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
+    /// One of those in `docs/errors.md`.
     pub code: &'static str,
+    /// For people.
     pub message: String,
+    /// When to try again, where that is known.
+    pub retry_in_ms: Option<u64>,
 }
 
 impl Refusal {
+    /// With a code for programs, and a message for people.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Refusal { code, message: message.into() }
+        Refusal { code, message: message.into(), retry_in_ms: None }
+    }
+
+    /// Too often: to be tried again after this time.
+    pub fn rate_limited(after: Duration) -> Self {
+        let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1);
+        let message = format!("too often: try again in {ms} ms");
+        Refusal { code: "rate_limited", message, retry_in_ms: Some(ms) }
     }
 }
 
@@ -50,11 +68,31 @@ impl From<StoreError> for Refusal {
     }
 }
 
-impl<T: Serialize> From<Result<T, Refusal>> for Answer {
-    fn from(result: Result<T, Refusal>) -> Self {
-        match result {
-            Ok(data) => Answer::done(&data),
-            Err(refusal) => Answer::refused(refusal.code, refusal.message),
+impl<T: Serialize> From<Result<Done<T>, Refusal>> for Answer {
+    fn from(result: Result<Done<T>, Refusal>) -> Self {
+        let encoded = result.and_then(|Done { data, next_cursor }| match to_raw_value(&data) {
+            Ok(data) => Ok((data, next_cursor)),
+            Err(error) => Err(Refusal::new("internal_error", error.to_string())),
+        });
+        match encoded {
+            Ok((data, next_cursor)) => {
+                let data = Some(data).filter(|data| data.get() != "null");
+                Answer {
+                    success: true,
+                    message: "ok".into(),
+                    code: None,
+                    data,
+                    next_cursor,
+                    retry_in_ms: None,
+                }
+            }
+            Err(refusal) => refusal.into(),
         }
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(Refusal { code, message, retry_in_ms }: Refusal) -> Self {
+        Answer { success: false, message, code: Some(code), data: None, next_cursor: None, retry_in_ms }
     }
 }

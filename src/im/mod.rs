@@ -1,23 +1,70 @@
 //! The instant-messaging service: what a node does beside carrying Socket.IO.
 //!
-//! One file per command. A command takes a payload from a user whose identity is settled, and gives an answer
-//! for its ack. It never closes a connection, whatever it was sent. What is pushed was stored before.
+//! One file per command. A command takes a payload from a user whose identity is settled, and gives an answer for its
+//! ack; the HTTP API calls the same commands. It never closes a connection, whatever it was sent. What is pushed was
+//! stored before.
+//!
+//! | | |
+//! |---|---|
+//! | `roster` | who is connected to this node |
+//! | `inbox`, `delivery` | stored messages to the clients here, in order |
+//! | `relay` | what the nodes tell each other |
+//! | `repair` | what the bus has lost, out of the store |
+//! | `watchers` | who wants to know when somebody comes or goes |
 
 mod answer;
+mod connection;
+mod delivery;
+mod drain;
+mod erase_message;
+mod expiry;
+mod friends;
+mod get_conversations;
+mod groups;
 mod identity;
+mod inbox;
+mod limits;
+mod mark_read;
+mod online;
 mod payload;
+mod relay;
+mod repair;
+mod room;
+mod rooms;
+mod roster;
 mod send_message;
 mod sync_messages;
+mod typing;
+mod watchers;
+pub mod words;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
-use self::answer::Answer;
-use self::identity::User;
+use self::answer::{Answer, Done};
+use self::delivery::Delivery;
+use self::expiry::Expiries;
+use self::limits::Limits;
+
+use self::repair::Repair;
+use self::roster::Roster;
+use self::words::Words;
+use crate::presence::Presence;
+use crate::proto::sio::RESERVED_EVENTS;
 use crate::socketio::{AnyEvent, Args, Io, Socket};
-use crate::store::{Store, Timestamp};
+use crate::store::Store;
+
+pub use self::answer::Refusal;
+pub use self::groups::Create as CreateGroup;
+pub use self::identity::{Identities, Identity, User, bearer};
+pub use self::payload::{Id, MessageName};
+pub use self::send_message::SendMessage;
+pub use self::watchers::Watchers;
 
 /// Settings of the service.
 #[derive(Clone, Debug)]
@@ -32,62 +79,167 @@ pub struct Options {
     pub sync_page: u32,
     /// Messages in a page of `sync_messages` at most.
     pub sync_page_max: u32,
+    /// Whether only friends may write private messages to each other.
+    pub require_friendship: bool,
+    /// The most members that a group may have, whatever its own limit.
+    pub max_group_members: u32,
+    /// How long a message can be recalled.
+    pub recall_window: Duration,
+    /// Users whose presence one connection may watch.
+    pub watch_limit: usize,
+    /// Messages from one user in a second; 0 for no limit.
+    pub messages_per_second: u32,
+    /// Messages from one user at once.
+    pub message_burst: u32,
+    /// `typing` and `stop_typing` from one connection in a second; 0 for no limit.
+    pub typing_per_second: u32,
+}
+
+/// What the service is built on.
+#[derive(Clone)]
+pub struct Parts {
+    /// The server, a member of its cluster if there is one.
+    pub io: Io,
+    /// Where messages are kept.
+    pub store: Arc<dyn Store>,
+    /// Who is online.
+    pub presence: Arc<dyn Presence>,
+    /// Whom presence tells.
+    pub watchers: Arc<Watchers>,
+    /// How clients show who they are.
+    pub identities: Identities,
+    /// Words that messages must not hold.
+    pub words: Option<Arc<Words>>,
 }
 
 /// The service.
 pub struct Im {
     options: Options,
+    io: Io,
     store: Arc<dyn Store>,
+    presence: Arc<dyn Presence>,
+    watchers: Arc<Watchers>,
+    delivery: Arc<Delivery>,
+    roster: Arc<Roster>,
+    repair: Repair,
+    identities: Identities,
+    expiries: Expiries,
+    limits: Limits,
+    words: Option<Arc<Words>>,
+    /// Where what has to wait goes on.
+    runtime: Handle,
 }
 
 impl Im {
-    /// Serves the root namespace of `io`, with messages in `store`.
-    pub fn install(io: &Io, store: Arc<dyn Store>, options: Options) {
-        let im = Arc::new(Im { options, store });
-        io.middleware(identity::open);
-        let greeter = im.clone();
-        io.on_connect(move |socket: Socket| {
-            greeter.greet(&socket);
-            async {}
+    /// Serves the root namespace of a server. To be called on a tokio runtime.
+    pub fn install(parts: Parts, options: Options) -> Arc<Im> {
+        let Parts { io, store, presence, watchers, identities, words } = parts;
+        let runtime = Handle::current();
+        let delivery = Delivery::new(io.clone(), store.clone(), runtime.clone());
+        let roster = Roster::new(delivery.clone());
+        let repair = Repair::new();
+        let limits =
+            Limits::new(options.messages_per_second, options.message_burst, options.typing_per_second);
+        let expiries = Expiries::default();
+        let im = Arc::new(Im {
+            options,
+            io,
+            store,
+            presence,
+            watchers,
+            delivery,
+            roster,
+            repair,
+            identities,
+            expiries,
+            limits,
+            words,
+            runtime,
         });
-        im.command(io, "send_message", send_message::run);
-        im.command(io, "sync_messages", sync_messages::run);
-        io.on_any(|_: Socket, event: AnyEvent| async move {
-            event
-                .ack
-                .send(Answer::refused("unknown_event", format!("there is no event {:?} here", event.name)));
+        im.serve_connections();
+        im.command("send_message", send_message::run);
+        im.command("sync_messages", sync_messages::run);
+        im.command("mark_read", mark_read::run);
+        im.command("get_conversations", get_conversations::run);
+        im.command("recall_message", erase_message::recall);
+        im.command("delete_message", erase_message::delete);
+        im.command("join_room", rooms::join);
+        im.command("leave_room", rooms::leave);
+        im.command("typing", typing::start);
+        im.command("stop_typing", typing::stop);
+        im.command("get_online_users", online::get);
+        im.command("watch_presence", online::watch);
+        im.command("unwatch_presence", online::unwatch);
+        im.io.on_any(|_: Socket, event: AnyEvent| async move {
+            let refusal = Refusal::new("unknown_event", format!("there is no event {:?} here", event.name));
+            event.ack.send(Answer::from(refusal));
         });
+        im.hear_others();
+        im.keep_marks();
+        im.watch_expiries();
+        im
     }
 
     /// Handles an event with a command.
-    fn command<F, Fut>(self: &Arc<Self>, io: &Io, event: &str, run: F)
+    fn command<F, Fut, T>(self: &Arc<Self>, event: &str, run: F)
     where
         F: Fn(Arc<Im>, Socket, User, Args) -> Fut + Send + Sync + Copy + 'static,
-        Fut: Future<Output = Answer> + Send,
+        Fut: Future<Output = Result<Done<T>, Refusal>> + Send,
+        T: Serialize,
     {
-        let im = self.clone();
-        io.on(event, move |socket: Socket, args: Args| {
-            let im = im.clone();
+        let im = Arc::downgrade(self);
+        self.io.on(event, move |socket: Socket, args: Args| {
+            let im = im.upgrade();
             async move {
-                match User::of(&socket) {
-                    Some(user) => run(im, socket, user, args).await,
-                    None => Answer::refused("unauthenticated", "this connection belongs to no user"),
-                }
+                let (Some(user), Some(im)) = (User::of(&socket), im) else {
+                    return Answer::from(Refusal::new(
+                        "unauthenticated",
+                        "this connection belongs to no user",
+                    ));
+                };
+                run(im, socket, user, args).await.into()
             }
         });
     }
 
-    fn greet(&self, socket: &Socket) {
-        let Some(user) = User::of(socket) else { return };
-        let room = user.room();
-        if !self.options.multi_device {
-            let others = socket.to(&*room);
-            others.emit("kicked", json!({ "reason": "replaced" }));
-            others.disconnect_sockets(true);
+    /// Sends an event to everybody, on all nodes.
+    ///
+    /// # Errors
+    /// Its name is one that the service, or Socket.IO, uses itself.
+    pub fn broadcast(&self, event: &str, payload: &Value) -> Result<(), Refusal> {
+        if event.is_empty() || RESERVED_EVENTS.contains(&event) || OWN_EVENTS.contains(&event) {
+            return Err(Refusal::new("invalid_payload", format!("{event:?} is no name for such an event")));
         }
-        socket.join(room);
-        let greeting =
-            json!({ "userId": user.id(), "nodeId": self.options.node_id, "serverTime": Timestamp::now() });
-        socket.emit("connected", greeting);
+        self.io.emit(event, payload);
+        Ok(())
     }
+
+    /// How many users are connected to this node.
+    pub fn users(&self) -> usize {
+        self.roster.count()
+    }
+}
+
+/// What clients take for the service's own word.
+const OWN_EVENTS: [&str; 14] = [
+    "connected",
+    "draining",
+    "group_event",
+    "group_message",
+    "kicked",
+    "message_deleted",
+    "message_read",
+    "message_recalled",
+    "private_message",
+    "user_offline",
+    "user_online",
+    "user_stop_typing",
+    "user_typing",
+    "error",
+];
+
+/// Ends a connection, and says why.
+fn kick(socket: &Socket, reason: &str) {
+    socket.emit("kicked", json!({ "reason": reason }));
+    socket.close();
 }

@@ -40,11 +40,12 @@ use tokio::net::{TcpListener, TcpStream};
 use wheel::Wheel;
 
 use self::core::Entry;
+use self::node::Full;
 use self::polling::Refusal;
 use crate::close::CloseReason;
 use crate::ids::{Key, ShardId, Sid};
 use crate::proto::eio::Packet;
-use crate::proto::http::RequestHead;
+use crate::proto::http::{RequestHead, X_FORWARDED_FOR, client_ip, is_trusted};
 use crate::session::{Link, Session, Time, Transport};
 
 pub use self::app::{App, Counts, Request};
@@ -52,7 +53,7 @@ pub use self::core::Core;
 pub use self::node::Node;
 pub use self::options::{Cors, HttpOptions, Limits, Mount};
 pub use self::ready::wake_shard;
-pub use self::rooms::{Memberships, Rooms};
+pub use self::rooms::{Joined, Left, Memberships, Rooms};
 pub use self::table::Table;
 
 /// Bytes of a connection in its table.
@@ -180,6 +181,12 @@ impl<A: App> Shards<A> {
         &self.node
     }
 
+    /// From now on nobody gets a new session: a handshake is answered with 503. The sessions that there are go on,
+    /// polling included, and so does the listening.
+    pub fn refuse_new(&self) {
+        self.node.refuse_new();
+    }
+
     /// Stops accepting, closes every session once its output is written, and waits for the shards to end; no
     /// longer than `patience`. Blocks.
     pub fn stop(self, patience: Duration) {
@@ -235,8 +242,10 @@ impl<A: App> Shard<A> {
     }
 
     fn accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
-        let by_address = self.core.limits.max_connections_per_ip > 0;
-        let ip = by_address.then(|| remote.ip());
+        // For those behind a trusted proxy their sessions are counted.
+        let by_address = self.core.limits.max_connections_per_ip > 0
+            && !is_trusted(remote.ip(), &self.core.limits.trusted_proxies);
+        let ip = by_address.then(|| remote.ip().to_canonical());
         let welcome = self.core.node.connected(ip, &self.core.limits);
         // Small frames must not wait for the peer's delayed acks. It fails only where the peer has gone.
         let _ = stream.set_nodelay(true);
@@ -247,9 +256,7 @@ impl<A: App> Shard<A> {
                 self.core.set_conn_deadline(key, self.core.now + self.core.limits.request_timeout);
                 self.conn_ready(key);
             }
-            Err(full) => self.core.reply(key, &reply::Reply::plain(), |reply, out| {
-                reply.write(out, 503, &[("Retry-After", "1")], full.to_string().as_bytes());
-            }),
+            Err(full) => self.core.refuse_full(key, reply::Reply::plain(), full),
         }
     }
 
@@ -278,15 +285,24 @@ impl<A: App> Shard<A> {
         transport: Transport,
     ) -> Result<Key, Refusal> {
         let Some(remote) = self.core.http_mut(conn).map(|http| http.remote) else {
-            return Err(Refusal::Busy);
+            return Err(Refusal::Full(Full::Leaving));
         };
-        if !self.core.accepting || !self.core.node.takes_handshake(self.core.now, &self.core.limits) {
-            return Err(Refusal::Busy);
+        if !self.core.accepting {
+            return Err(Refusal::Full(Full::Leaving));
         }
-        let request = Request { head, remote, time: SystemTime::now() };
+        self.core.node.takes_handshake(self.core.now, &self.core.limits).map_err(Refusal::Full)?;
+        let limits = self.core.limits.clone();
+        let forwarded = head.header_values(X_FORWARDED_FOR);
+        let client_ip = client_ip(remote.ip(), forwarded, &limits.trusted_proxies);
+        let request = Request { head, remote, client_ip, time: SystemTime::now() };
         self.app
             .allow(&self.core, mount, &request)
             .map_err(|message| Refusal::Error(reply::HandshakeError::Forbidden(message)))?;
+        let by_address =
+            limits.max_connections_per_ip > 0 && is_trusted(remote.ip(), &limits.trusted_proxies);
+        if by_address {
+            self.core.node.address_came(client_ip, &limits).map_err(Refusal::Full)?;
+        }
         let (id, now, mounts) = (self.core.id, self.core.now, self.core.mounts.clone());
         let mut sid = Sid::random(id, 0);
         let session = self.core.sessions.insert_with(|key| {
@@ -297,6 +313,7 @@ impl<A: App> Shard<A> {
                 sid,
                 // There are as many mounts as somebody has written down.
                 mount: mount as u16,
+                ip: by_address.then(|| Box::new(client_ip)),
                 dirty: false,
                 websocket: None,
                 probe: None,

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::options::Limits;
@@ -18,9 +18,11 @@ pub struct Node {
     /// The current second in the upper half, the handshakes in it in the lower.
     handshakes: AtomicU64,
     refused: AtomicU64,
+    /// No new sessions: the node is about to go.
+    leaving: AtomicBool,
 }
 
-/// Why a connection is not welcome.
+/// Why a connection or a handshake is not welcome now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     /// The node has as many connections as it may have.
@@ -29,6 +31,12 @@ pub enum Full {
     /// The address has as many connections as it may have.
     #[error("too many connections from this address")]
     Address,
+    /// The second has had as many handshakes as it may have.
+    #[error("too many handshakes")]
+    Handshakes,
+    /// The node is about to go.
+    #[error("the server is going away")]
+    Leaving,
 }
 
 impl Node {
@@ -39,20 +47,43 @@ impl Node {
         if limits.max_connections > 0 && before >= limits.max_connections {
             full = Some(Full::Node);
         }
-        if let Some(ip) = ip {
-            let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = per_ip.entry(ip).or_default();
-            *count += 1;
-            if *count > limits.max_connections_per_ip {
-                full = Some(Full::Address);
-            }
+        if ip.is_some_and(|ip| !self.count_address(ip, limits)) {
+            full = Some(Full::Address);
         }
-        match full {
-            Some(full) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                Err(full)
+        self.welcome(full)
+    }
+
+    /// A client behind a trusted proxy wants a session. Unless it is refused, [`Node::address_left`] must follow.
+    pub(super) fn address_came(&self, ip: IpAddr, limits: &Limits) -> Result<(), Full> {
+        if self.count_address(ip, limits) {
+            return Ok(());
+        }
+        self.address_left(ip);
+        self.welcome(Some(Full::Address))
+    }
+
+    fn welcome(&self, full: Option<Full>) -> Result<(), Full> {
+        let Some(full) = full else { return Ok(()) };
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(full)
+    }
+
+    /// Counts one more for an address; whether that is within its share.
+    fn count_address(&self, ip: IpAddr, limits: &Limits) -> bool {
+        let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = per_ip.entry(ip).or_default();
+        *count += 1;
+        *count <= limits.max_connections_per_ip
+    }
+
+    /// One that was counted for an address is gone.
+    pub(super) fn address_left(&self, ip: IpAddr) {
+        let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = per_ip.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                per_ip.remove(&ip);
             }
-            None => Ok(()),
         }
     }
 
@@ -60,31 +91,38 @@ impl Node {
     pub(super) fn disconnected(&self, ip: Option<IpAddr>) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(ip) = ip {
-            let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = per_ip.get_mut(&ip) {
-                *count -= 1;
-                if *count == 0 {
-                    per_ip.remove(&ip);
-                }
-            }
+            self.address_left(ip);
         }
     }
 
-    /// Whether one more handshake fits into this second.
-    pub(super) fn takes_handshake(&self, now: Time, limits: &Limits) -> bool {
-        if limits.handshakes_per_second == 0 {
+    /// A handshake wants a session.
+    pub(super) fn takes_handshake(&self, now: Time, limits: &Limits) -> Result<(), Full> {
+        self.welcome(if self.leaving.load(Ordering::Relaxed) {
+            Some(Full::Leaving)
+        } else if self.fits_into_second(now, limits.handshakes_per_second) {
+            None
+        } else {
+            Some(Full::Handshakes)
+        })
+    }
+
+    /// Counts one more handshake, unless this second has had `limit` (0 for none).
+    fn fits_into_second(&self, now: Time, limit: u32) -> bool {
+        if limit == 0 {
             return true;
         }
         let second = now.0 / 1000;
         let count = |packed: u64| if packed >> 32 == second { packed & 0xffff_ffff } else { 0 };
         let updated = self.handshakes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |packed| {
             let count = count(packed);
-            (count < u64::from(limits.handshakes_per_second)).then(|| second << 32 | (count + 1))
+            (count < u64::from(limit)).then(|| second << 32 | (count + 1))
         });
-        if updated.is_err() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-        }
         updated.is_ok()
+    }
+
+    /// From now on nobody gets a new session.
+    pub(super) fn refuse_new(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn session_opened(&self) {
@@ -129,6 +167,11 @@ mod tests {
         for last in 1..=4 {
             node.disconnected(ip(last));
         }
+        // Sessions of clients behind a proxy count as connections do.
+        let client = ip(9).unwrap();
+        assert_eq!(node.address_came(client, &limits), Ok(()));
+        assert_eq!(node.address_came(client, &limits), Err(Full::Address));
+        node.address_left(client);
         assert_eq!((node.connections(), node.per_ip.lock().unwrap().len()), (0, 0));
     }
 
@@ -137,6 +180,8 @@ mod tests {
         let limits = Limits { handshakes_per_second: 2, ..Limits::default() };
         let node = Node::default();
         let at = |ms| node.takes_handshake(Time(ms), &limits);
-        assert!(at(5000) && at(5999) && !at(5999) && at(6000));
+        assert_eq!([at(5000), at(5999), at(5999), at(6000)], [Ok(()), Ok(()), Err(Full::Handshakes), Ok(())]);
+        node.refuse_new();
+        assert_eq!((at(7000), node.refused()), (Err(Full::Leaving), 2));
     }
 }

@@ -2,7 +2,9 @@
 
 use super::Shard;
 use super::app::App;
+use super::core::Core;
 use super::http::State;
+use super::node::Full;
 use super::reply::{HandshakeError, Reply};
 use crate::close::CloseReason;
 use crate::ids::Key;
@@ -39,7 +41,7 @@ impl<A: App> Shard<A> {
         let mut reply = super::http::without_body(reply, &head);
         let session = match self.open(conn, mount, head, Transport::Polling) {
             Ok(session) => session,
-            Err(refused) => return self.refuse_handshake(conn, &reply, &refused),
+            Err(refused) => return self.refuse_handshake(conn, reply, &refused),
         };
         reply.cookie = self.core.sid(session);
         self.poll(conn, session, reply);
@@ -165,10 +167,21 @@ impl<A: App> Shard<A> {
         Some(*post)
     }
 
-    pub(super) fn refuse_handshake(&mut self, conn: Key, reply: &Reply, refused: &Refusal) {
-        self.core.reply(conn, reply, |reply, out| match refused {
-            Refusal::Error(error) => reply.write_error(out, error),
-            Refusal::Busy => reply.write(out, 503, &[("Retry-After", "1")], b"Too many handshakes\n"),
+    pub(super) fn refuse_handshake(&mut self, conn: Key, reply: Reply, refused: &Refusal) {
+        match refused {
+            Refusal::Error(error) => {
+                self.core.reply(conn, &reply, |reply, out| reply.write_error(out, error))
+            }
+            Refusal::Full(full) => self.core.refuse_full(conn, reply, *full),
+        }
+    }
+}
+
+impl<A: App> Core<A> {
+    /// Not now. The connection ends with the answer, so that the next try may reach another node.
+    pub(super) fn refuse_full(&mut self, conn: Key, reply: Reply, full: Full) {
+        self.reply(conn, &reply.last(), |reply, out| {
+            reply.write(out, 503, &[("Retry-After", "1")], full.to_string().as_bytes());
         });
     }
 }
@@ -178,6 +191,6 @@ impl<A: App> Shard<A> {
 pub enum Refusal {
     /// The program does not want it.
     Error(HandshakeError),
-    /// Too many in this second.
-    Busy,
+    /// There is no room for it.
+    Full(Full),
 }

@@ -19,6 +19,28 @@ struct Room {
     members: Vec<Key>,
 }
 
+/// What a wish to join a room has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// Nothing: the member was there.
+    Already,
+    /// There is one member more.
+    AsOneMore,
+    /// The room has its first member.
+    AsFirst,
+}
+
+/// What a wish to leave a room has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing: the member was not there.
+    Already,
+    /// There is one member less.
+    AsOneOfSeveral,
+    /// The room has lost its last member.
+    AsLast,
+}
+
 /// The rooms that one member is in. Kept by whoever keeps the member.
 #[derive(Debug, Default)]
 pub struct Memberships {
@@ -43,10 +65,10 @@ impl Memberships {
 }
 
 impl Rooms {
-    /// Puts a member into a room. `false`: it was there.
-    pub fn join(&mut self, room: &Arc<str>, member: Key, of: &mut Memberships) -> bool {
+    /// Puts a member into a room.
+    pub fn join(&mut self, room: &Arc<str>, member: Key, of: &mut Memberships) -> Joined {
         if of.contains(room) {
-            return false;
+            return Joined::Already;
         }
         let (name, at) = match self.by_name.get_key_value(&**room) {
             Some((name, room)) => (name.clone(), room.members.len()),
@@ -54,20 +76,20 @@ impl Rooms {
         };
         self.by_name.entry(name.clone()).or_default().members.push(member);
         of.rooms.push((name, u32::try_from(at).unwrap_or(u32::MAX)));
-        true
+        if at == 0 { Joined::AsFirst } else { Joined::AsOneMore }
     }
 
     /// Takes a member out of a room. `moved` must give the memberships of any member by its key, except of
-    /// this one. `false`: it was not there.
+    /// this one.
     pub fn leave<'a>(
         &mut self,
         room: &str,
         of: &mut Memberships,
         moved: impl FnOnce(Key) -> Option<&'a mut Memberships>,
-    ) -> bool {
-        let Some(index) = of.rooms.iter().position(|(name, _)| **name == *room) else { return false };
+    ) -> Left {
+        let Some(index) = of.rooms.iter().position(|(name, _)| **name == *room) else { return Left::Already };
         let (name, at) = of.rooms.swap_remove(index);
-        let Some(room) = self.by_name.get_mut(&name) else { return false };
+        let Some(room) = self.by_name.get_mut(&name) else { return Left::Already };
         let at = at as usize;
         room.members.swap_remove(at);
         if let Some(last) = room.members.get(at).copied().and_then(moved)
@@ -75,10 +97,11 @@ impl Rooms {
         {
             place.1 = at as u32;
         }
-        if room.members.is_empty() {
-            self.by_name.remove(&name);
+        if !room.members.is_empty() {
+            return Left::AsOneOfSeveral;
         }
-        true
+        self.by_name.remove(&name);
+        Left::AsLast
     }
 
     /// The members of a room.
@@ -114,14 +137,25 @@ mod tests {
             for (join, who, room) in steps {
                 let key = Key { slot: who, generation: 0 };
                 let mut mine = std::mem::take(&mut of[who as usize]);
-                let changed = if join {
-                    rooms.join(&names[room], key, &mut mine)
-                } else {
-                    rooms.leave(&names[room], &mut mine, |key| of.get_mut(key.slot as usize))
-                };
-                of[who as usize] = mine;
                 let set = model.entry(room).or_default();
-                prop_assert_eq!(changed, if join { set.insert(who) } else { set.remove(&who) });
+                if join {
+                    let joined = rooms.join(&names[room], key, &mut mine);
+                    let expected = match (set.insert(who), set.len()) {
+                        (false, _) => Joined::Already,
+                        (true, 1) => Joined::AsFirst,
+                        (true, _) => Joined::AsOneMore,
+                    };
+                    prop_assert_eq!(joined, expected);
+                } else {
+                    let left = rooms.leave(&names[room], &mut mine, |key| of.get_mut(key.slot as usize));
+                    let expected = match (set.remove(&who), set.len()) {
+                        (false, _) => Left::Already,
+                        (true, 0) => Left::AsLast,
+                        (true, _) => Left::AsOneOfSeveral,
+                    };
+                    prop_assert_eq!(left, expected);
+                }
+                of[who as usize] = mine;
                 for (room, set) in &model {
                     let members: BTreeSet<u32> = rooms.members(&names[*room]).iter().map(|k| k.slot).collect();
                     prop_assert_eq!(&members, set);

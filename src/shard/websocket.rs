@@ -28,7 +28,7 @@ impl<A: App> Shard<A> {
                 self.core.write_conn(conn, |out| write_upgrade_error(out, &error));
                 self.core.close_conn(conn);
             }
-            Err(busy @ Refusal::Busy) => self.refuse_handshake(conn, &Reply::plain(), &busy),
+            Err(Refusal::Full(full)) => self.core.refuse_full(conn, Reply::plain(), full),
         }
     }
 

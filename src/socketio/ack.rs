@@ -81,6 +81,8 @@ pub struct Answers<T> {
     pub received: Vec<(SocketId, T)>,
     /// Those that did not, and why.
     pub missing: Vec<(SocketId, AckError)>,
+    /// The names of the nodes that did not say in time that they are done.
+    pub silent: Vec<String>,
 }
 
 /// Sends an event to one socket, and waits for its answer.

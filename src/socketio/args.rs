@@ -44,6 +44,12 @@ impl Args {
         Args { json: json.into(), attachments: attachments.to_vec() }
     }
 
+    /// From a whole array, which other nodes may have sent; `None` where it is none.
+    pub(super) fn of_array(array: &str, attachments: &[Bytes]) -> Option<Self> {
+        let list = array.trim_ascii_start().strip_prefix('[')?;
+        is_valid(array, attachments.len()).then(|| Self::new(list, attachments))
+    }
+
     /// The arguments as a JSON array. Attachments are placeholders in it.
     pub fn json(&self) -> &str {
         &self.json

@@ -1,4 +1,4 @@
-//! Many sockets at once: chosen by rooms, then spoken to, moved or put out.
+//! Many sockets at once, on all nodes: chosen by rooms, then spoken to, moved or put out.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::cluster::{Cluster, Reply, wire_packet, wire_selection};
 use super::encode::Body;
 use super::io::IoInner;
 use super::op::{Frames, Op, Selection, Target, Which};
-use super::{AckError, Answers, FromArgs, Payload, Socket};
+use super::{AckError, Answers, Found, FromArgs, Payload, RemoteSocket, Socket};
+use crate::bus::wire;
+use crate::close::CloseReason;
 use crate::ids::SocketId;
 use crate::proto::sio::Kind;
 
@@ -27,15 +30,25 @@ use crate::proto::sio::Kind;
 pub struct Broadcast {
     io: Arc<IoInner>,
     selection: Selection,
+    reach: Reach,
     volatile: bool,
     timeout: Duration,
+}
+
+/// On which nodes the sockets are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Reach {
+    Everywhere,
+    Here,
+    /// On this other node.
+    There(Arc<str>),
 }
 
 impl Broadcast {
     pub(super) fn new(io: Arc<IoInner>, namespace: Which, skip: Option<SocketId>) -> Self {
         let timeout = io.options.ack_timeout;
         let selection = Selection { namespace, rooms: Vec::new(), except: Vec::new(), skip };
-        Broadcast { io, selection, volatile: false, timeout }
+        Broadcast { io, selection, reach: Reach::Everywhere, volatile: false, timeout }
     }
 
     /// Those in this room, too; a socket in several of the chosen rooms counts once. A socket's id is such a room.
@@ -51,7 +64,14 @@ impl Broadcast {
     }
 
     /// Only those on this node. (There is only this node, unless the server is a member of a cluster.)
-    pub fn local(self) -> Self {
+    pub fn local(mut self) -> Self {
+        self.reach = Reach::Here;
+        self
+    }
+
+    /// Only those on this node: `None` for this one.
+    pub(super) fn at(mut self, node: Option<Arc<str>>) -> Self {
+        self.reach = node.map_or(Reach::Here, Reach::There);
         self
     }
 
@@ -71,6 +91,22 @@ impl Broadcast {
         Target::Sockets(Arc::new(self.selection.clone()))
     }
 
+    /// Asks this node's shards, if the sockets may be here.
+    fn post(&self, op: impl Fn(Target) -> Op) {
+        if !matches!(self.reach, Reach::There(_)) {
+            self.io.post_all(self.target(), op);
+        }
+    }
+
+    /// The way to the other nodes, if the sockets may be there, and the only one that they may be on.
+    fn elsewhere(&self) -> Option<(&Arc<Cluster>, Option<&str>)> {
+        match &self.reach {
+            Reach::Here => None,
+            Reach::Everywhere => Some((self.io.cluster()?, None)),
+            Reach::There(node) => Some((self.io.cluster()?, Some(node))),
+        }
+    }
+
     /// Sends an event to all of them. It is encoded once.
     pub fn emit(&self, event: &str, payload: impl Payload) {
         let body = match Body::event(event, &payload) {
@@ -78,21 +114,34 @@ impl Broadcast {
             Err(error) => return tracing::error!(event, %error, "an event can't be encoded"),
         };
         let volatile = self.volatile;
+        if let Some((cluster, via)) = self.elsewhere() {
+            cluster.emit(&self.io, &self.selection, via, volatile, &body);
+        }
         match &self.selection.namespace {
             Which::Named(namespace) => {
                 let frames = body.frames(Kind::Event, namespace, None);
-                self.io.post_all(self.target(), |target| Op::Send {
-                    target,
-                    frames: Frames::Shared(frames.clone()),
-                    volatile,
-                });
+                self.post(|target| Op::Send { target, frames: Frames::Shared(frames.clone()), volatile });
             }
             // The header differs with each namespace's name: a matter for those who know the names.
-            Which::Of(_) => self.io.post_all(self.target(), |target| Op::SendNamed {
-                target,
-                body: Arc::new(body.clone()),
-                volatile,
-            }),
+            Which::Of(_) => {
+                let body = Arc::new(body);
+                self.post(|target| Op::SendNamed { target, body: body.clone(), volatile });
+            }
+        }
+    }
+
+    /// Sends an event to the programs of the other nodes, not to sockets: to those nodes that have sockets in the chosen
+    /// rooms, or to all if none was chosen. See [`Io::on_server_side_emit`](super::Io::on_server_side_emit).
+    ///
+    /// `false`: the bus has not taken it, so that it certainly does not arrive everywhere.
+    pub fn server_side_emit(&self, event: &str, payload: impl Payload) -> bool {
+        let Some((cluster, _)) = self.elsewhere() else { return true };
+        match Body::event(event, &payload) {
+            Ok(body) => cluster.server_side_emit(&self.selection, &body),
+            Err(error) => {
+                tracing::error!(event, %error, "an event can't be encoded");
+                false
+            }
         }
     }
 
@@ -108,15 +157,23 @@ impl Broadcast {
         let body = Body::event(event, &payload).map_err(|error| AckError::Encode(error.to_string()))?;
         let (body, timeout) = (Arc::new(body), self.timeout);
         let (waiter, mut answers) = mpsc::unbounded_channel();
-        self.io.post_all(self.target(), |target| Op::RequestMany {
-            target,
-            body: body.clone(),
-            timeout,
-            waiter: waiter.clone(),
-        });
+        self.post(|target| Op::RequestMany { target, body: body.clone(), timeout, waiter: waiter.clone() });
         drop(waiter);
-        let mut all = Answers { received: Vec::new(), missing: Vec::new() };
-        while let Some((socket, answer)) = answers.recv().await {
+        let of_others = self.ask_others(|to| wire::Ask::Acks { to, packet: wire_packet(&body) }, timeout);
+        let here = async {
+            let mut here = Vec::new();
+            while let Some(answer) = answers.recv().await {
+                here.push(answer);
+            }
+            here
+        };
+        let (here, (replies, silent)) = tokio::join!(here, of_others);
+        let mut all = Answers { received: Vec::new(), missing: Vec::new(), silent };
+        let there = replies.into_iter().flat_map(|reply| match reply {
+            Reply::Acks(acks) => acks,
+            Reply::Sockets(_) | Reply::Server(_) => Vec::new(),
+        });
+        for (socket, answer) in here.into_iter().chain(there) {
             match answer.and_then(|args| Ok(T::from_args(args)?)) {
                 Ok(answer) => all.received.push((socket, answer)),
                 Err(error) => all.missing.push((socket, error)),
@@ -125,10 +182,44 @@ impl Broadcast {
         Ok(all)
     }
 
-    /// The sockets.
-    pub async fn fetch_sockets(&self) -> Vec<Socket> {
+    /// Asks the other nodes about these sockets: what they answer, and the names of those that don't.
+    async fn ask_others<'a>(
+        &'a self,
+        what: impl FnOnce(wire::Selection<'a>) -> wire::Ask<'a>,
+        timeout: Duration,
+    ) -> (Vec<Reply>, Vec<String>) {
+        let elsewhere = self.elsewhere().zip(wire_selection(&self.io, &self.selection));
+        let Some(((cluster, _), selection)) = elsewhere else { return (Vec::new(), Vec::new()) };
+        let mut replies = Vec::new();
+        let silent = cluster.ask(what(selection), timeout, |_, reply| replies.push(reply)).await;
+        (replies, silent)
+    }
+
+    /// The sockets, on all nodes.
+    pub async fn fetch_sockets(&self) -> Found {
+        let here = async {
+            let sockets = self.found_here().await;
+            sockets.into_iter().map(|(socket, rooms)| RemoteSocket::here(&socket, rooms)).collect()
+        };
+        let of_others = self.ask_others(|of| wire::Ask::Sockets { of }, Duration::ZERO);
+        let (here, (replies, silent)) = tokio::join!(here, of_others);
+        let mut found = Found { sockets: here, silent };
+        for reply in replies {
+            if let Reply::Sockets(sockets) = reply {
+                found.sockets.extend(sockets);
+            }
+        }
+        found
+    }
+
+    /// The sockets on this node.
+    pub async fn local_sockets(&self) -> Vec<Socket> {
+        self.found_here().await.into_iter().map(|(socket, _)| socket).collect()
+    }
+
+    async fn found_here(&self) -> Vec<(Socket, Vec<Arc<str>>)> {
         let (found, mut sockets) = mpsc::unbounded_channel();
-        self.io.post_all(self.target(), |target| Op::Fetch { target, found: found.clone() });
+        self.post(|target| Op::Fetch { target, found: found.clone() });
         drop(found);
         let mut all = Vec::new();
         while let Some(socket) = sockets.recv().await {
@@ -139,18 +230,27 @@ impl Broadcast {
 
     /// Makes all of them join a room.
     pub fn join(&self, room: impl Into<Arc<str>>) {
-        let join: Arc<[_]> = [room.into()].into();
-        self.io.post_all(self.target(), |target| Op::Rooms { target, join: join.clone(), leave: [].into() });
+        self.rooms([room.into()].into(), [].into());
     }
 
     /// Makes all of them leave a room.
     pub fn leave(&self, room: impl Into<Arc<str>>) {
-        let leave: Arc<[_]> = [room.into()].into();
-        self.io.post_all(self.target(), |target| Op::Rooms { target, join: [].into(), leave: leave.clone() });
+        self.rooms([].into(), [room.into()].into());
+    }
+
+    fn rooms(&self, join: Arc<[Arc<str>]>, leave: Arc<[Arc<str>]>) {
+        if let Some((cluster, via)) = self.elsewhere() {
+            cluster.rooms(&self.io, &self.selection, via, &join, &leave);
+        }
+        self.post(|target| Op::Rooms { target, join: join.clone(), leave: leave.clone() });
     }
 
     /// Takes all of them out of the namespace; with `close`, closes their connections.
     pub fn disconnect_sockets(&self, close: bool) {
-        self.io.post_all(self.target(), |target| Op::Disconnect { target, close });
+        if let Some((cluster, via)) = self.elsewhere() {
+            cluster.disconnect(&self.io, &self.selection, via, close);
+        }
+        let close = close.then_some(CloseReason::ForcedClose);
+        self.post(|target| Op::Disconnect { target, close });
     }
 }

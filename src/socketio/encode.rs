@@ -36,6 +36,21 @@ impl Body {
         Self::new(|_| (), payload)
     }
 
+    /// What was a body on another node.
+    pub fn from_parts(json: Vec<u8>, attachments: Vec<Bytes>) -> Body {
+        Body { json, attachments }
+    }
+
+    /// The JSON array.
+    pub fn json(&self) -> &[u8] {
+        &self.json
+    }
+
+    /// The attachments.
+    pub fn attachments(&self) -> &[Bytes] {
+        &self.attachments
+    }
+
     fn new(first: impl FnOnce(&mut Vec<u8>), payload: &impl Payload) -> Result<Body, EncodeError> {
         let mut json = Vec::with_capacity(64);
         json.push(b'[');

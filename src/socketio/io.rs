@@ -5,14 +5,18 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::cluster::{self, Cluster, ClusterOptions, NodeAnswers, RoomsHeld, ServerSideHandler};
+use super::encode::Body;
 use super::engine::Engine;
 use super::hub::Hub;
 use super::local;
 use super::namespace::{Definition, Namespace};
 use super::op::{Frames, Op, Target, Which};
+use super::{AckError, FromArgs, Payload};
+use crate::bus::{Bus, BusFuture, Sink};
 use crate::ids::ShardId;
 use crate::proto::sio::ROOT;
 use crate::session::{Settings, Transport};
@@ -61,6 +65,7 @@ pub(crate) struct IoInner {
     /// The shards run, or have run.
     listened: AtomicBool,
     namespaces: RwLock<Registry>,
+    cluster: OnceLock<Arc<Cluster>>,
 }
 
 #[derive(Default)]
@@ -101,6 +106,37 @@ impl IoInner {
         }
         let pattern = namespaces.patterns.iter().find(|(matches, _)| matches(name));
         pattern.map(|(_, definition)| (definition.clone(), false))
+    }
+
+    /// The number of a pattern, the same on all nodes that run this program.
+    pub(super) fn pattern_number(&self, definition: &Arc<Definition>) -> Option<usize> {
+        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+        namespaces.patterns.iter().position(|(_, of)| Arc::ptr_eq(of, definition))
+    }
+
+    /// The pattern of a number.
+    pub(super) fn pattern(&self, number: usize) -> Option<Arc<Definition>> {
+        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+        namespaces.patterns.get(number).map(|(_, definition)| definition.clone())
+    }
+
+    /// The other nodes, if there are any.
+    pub(super) fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.get()
+    }
+
+    /// A room has its first member on one of the shards.
+    pub(super) fn room_opened(&self, namespace: &str, room: &str) {
+        if let Some(cluster) = self.cluster() {
+            cluster.room_opened(namespace, room);
+        }
+    }
+
+    /// A room has lost its last member on one of the shards.
+    pub(super) fn room_closed(&self, namespace: &str, room: &str) {
+        if let Some(cluster) = self.cluster() {
+            cluster.room_closed(namespace, room);
+        }
     }
 
     pub(super) fn post_to(self: &Arc<Self>, shard: ShardId, op: Op) {
@@ -181,6 +217,108 @@ impl Io {
         Namespace { io, which: Which::Of(definition.clone()), definition }
     }
 
+    /// Joins a cluster of nodes that run the same program: what is asked of sockets then reaches those on all nodes. The
+    /// bus is made with [`Joining::sink`], and handed over with [`Joining::with`]. To be called on a tokio runtime,
+    /// before [`Io::listen`], once.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tokio_socketio::{ClusterOptions, Io, bus::LocalExchange};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// // Two servers of one process. `RedisBus` takes the place of `LocalBus` between machines.
+    /// let exchange = LocalExchange::default();
+    /// let servers = ["node-1", "node-2"].map(|node| {
+    ///     let io = Io::new();
+    ///     let joining = io.join_cluster(ClusterOptions::new(node));
+    ///     let bus = exchange.join(joining.sink());
+    ///     joining.with(Arc::new(bus));
+    ///     io
+    /// });
+    /// servers[0].emit("news", "for the clients of both");
+    /// # });
+    /// ```
+    ///
+    /// # Panics
+    /// Outside of a runtime, or when called twice.
+    pub fn join_cluster(&self, options: ClusterOptions) -> Joining {
+        let io = &self.root.io;
+        let cluster = Arc::new(Cluster::new(options));
+        assert!(io.cluster.set(cluster.clone()).is_ok(), "this server is a member of a cluster already");
+        Joining { sink: cluster::sink(io, &cluster), cluster }
+    }
+
+    /// The names of the other nodes that were heard of lately.
+    pub fn other_nodes(&self) -> Vec<String> {
+        let others = self.root.io.cluster().map(|cluster| cluster.others()).unwrap_or_default();
+        others.iter().map(|name| name.to_string()).collect()
+    }
+
+    /// Says farewell to the other nodes, which then wait for no answer of this one any more.
+    pub async fn leave_cluster(&self) {
+        if let Some(cluster) = self.root.io.cluster() {
+            cluster.leave().await;
+        }
+    }
+
+    /// Called with the name of each node that said farewell, was not heard of for too long, or has restarted. It must
+    /// not block. It does nothing for a server that is alone.
+    pub fn on_node_gone(&self, handler: impl Fn(&str) + Send + Sync + 'static) {
+        if let Some(cluster) = self.root.io.cluster() {
+            cluster.on_node_gone(Arc::new(handler));
+        }
+    }
+
+    /// Handles an event that other nodes send with `server_side_emit`: with the name of the node that sends it, and
+    /// its arguments.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tokio_socketio::{Args, Io};
+    /// # let io = Io::new();
+    /// io.on_server_side_emit("uptime", |_node: Arc<str>, _args: Args| async { 42 });
+    /// ```
+    ///
+    /// It does nothing for a server that is alone.
+    pub fn on_server_side_emit(&self, event: &str, handler: impl ServerSideHandler) {
+        if let Some(cluster) = self.root.io.cluster() {
+            cluster.on(event, handler);
+        }
+    }
+
+    /// Sends an event to the programs of all other nodes. `false`: the bus has not taken it.
+    pub fn server_side_emit(&self, event: &str, payload: impl Payload) -> bool {
+        self.sockets().server_side_emit(event, payload)
+    }
+
+    /// Sends an event to the programs of all other nodes, and waits for their answers.
+    ///
+    /// # Errors
+    /// The event can't be encoded. Nodes that did not answer are named in the [`NodeAnswers`].
+    pub async fn server_side_emit_with_ack<T: FromArgs>(
+        &self,
+        event: &str,
+        payload: impl Payload,
+    ) -> Result<NodeAnswers<T>, AckError> {
+        let body = Body::event(event, &payload).map_err(|error| AckError::Encode(error.to_string()))?;
+        match self.root.io.cluster() {
+            Some(cluster) => Ok(cluster.ask_programs(&body).await),
+            None => Ok(NodeAnswers::default()),
+        }
+    }
+
+    /// Makes sure that what other nodes send to these rooms of the root namespace arrives on this node from the moment
+    /// that the future resolves, as long as the first value lives: so that a client which is told that it has
+    /// joined misses nothing from then on.
+    pub fn hold_rooms(&self, rooms: &[Arc<str>]) -> (Option<RoomsHeld>, BusFuture<()>) {
+        match self.root.io.cluster() {
+            Some(cluster) => {
+                let (held, in_force) = cluster.hold(ROOT, rooms);
+                (Some(held), in_force)
+            }
+            None => (None, Box::pin(async {})),
+        }
+    }
+
     /// Listens, and serves until the server is stopped. Once: what has stopped does not start again.
     ///
     /// # Errors
@@ -206,6 +344,31 @@ impl Io {
     }
 }
 
+/// A server that is about to join a cluster.
+#[must_use = "without a bus it stays alone"]
+pub struct Joining {
+    cluster: Arc<Cluster>,
+    sink: Arc<dyn Sink>,
+}
+
+impl std::fmt::Debug for Joining {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Joining")
+    }
+}
+
+impl Joining {
+    /// What the bus is to call.
+    pub fn sink(&self) -> Arc<dyn Sink> {
+        self.sink.clone()
+    }
+
+    /// The bus is there.
+    pub fn with(self, bus: Arc<dyn Bus>) {
+        self.cluster.begin(bus);
+    }
+}
+
 /// A server that listens.
 pub struct Server {
     shards: Shards<Hub>,
@@ -226,6 +389,13 @@ impl Server {
     /// Counts of connections and sessions.
     pub fn node(&self) -> &Arc<Node> {
         self.shards.node()
+    }
+
+    /// The first step of a drain: from now on nobody gets a new session. A handshake is answered with 503 and
+    /// `Retry-After`, on a connection that ends with it, so that the next try may reach another node. The sessions
+    /// that there are go on, and are to be told with [`Socket::close_for_shutdown`](super::Socket::close_for_shutdown).
+    pub fn refuse_new(&self) {
+        self.shards.refuse_new();
     }
 
     /// Stops accepting, closes all connections once their output has left, and ends; at the latest after `patience`.
@@ -296,6 +466,7 @@ impl IoBuilder {
             poster: Poster::new(shards),
             listened: AtomicBool::new(false),
             namespaces: RwLock::default(),
+            cluster: OnceLock::new(),
         });
         let root = Namespace { io, which: Which::Named(ROOT.into()), definition: Arc::default() };
         Io { root: Io { root }.of(ROOT) }

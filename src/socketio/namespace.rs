@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::handler::{BoxFuture, Erased, Handler, erase};
 use super::io::IoInner;
 use super::op::Which;
-use super::{Ack, AckError, Answers, Args, Broadcast, FromArgs, Payload, Socket};
+use super::{Ack, AckError, Answers, Args, Broadcast, Found, FromArgs, Payload, Socket};
 use crate::close::CloseReason;
 
 /// A namespace, or a pattern that makes namespaces as clients ask for them.
@@ -270,8 +270,8 @@ impl Namespace {
         self.sockets().emit_with_acks(event, payload).await
     }
 
-    /// All sockets.
-    pub async fn fetch_sockets(&self) -> Vec<Socket> {
+    /// All sockets, on all nodes.
+    pub async fn fetch_sockets(&self) -> Found {
         self.sockets().fetch_sockets().await
     }
 

@@ -12,6 +12,7 @@ use super::encode::Body;
 use super::handler::Erased;
 use super::namespace::{Definition, OnDisconnect};
 use super::{Args, Refused, Socket};
+use crate::close::CloseReason;
 use crate::ids::{Sid, SocketId};
 
 /// Which sockets are meant.
@@ -81,13 +82,15 @@ pub enum Op {
         join: Arc<[Arc<str>]>,
         leave: Arc<[Arc<str>]>,
     },
+    /// Takes sockets out of their namespace, or closes their connections for a reason.
     Disconnect {
         target: Target,
-        close: bool,
+        close: Option<CloseReason>,
     },
     Fetch {
         target: Target,
-        found: mpsc::UnboundedSender<Socket>,
+        /// Each with its rooms.
+        found: mpsc::UnboundedSender<(Socket, Vec<Arc<str>>)>,
     },
     RoomsOf {
         socket: SocketId,

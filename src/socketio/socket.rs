@@ -16,6 +16,7 @@ use super::io::IoInner;
 use super::namespace::{DisconnectHandler, erase_disconnect};
 use super::op::{Op, Target, Which};
 use super::{AckError, FromArgs, Handshake, Payload};
+use crate::close::CloseReason;
 use crate::ids::SocketId;
 use crate::proto::sio::Kind;
 
@@ -186,12 +187,23 @@ impl Socket {
 
     /// Takes the client out of the namespace. Its connection goes on.
     pub fn disconnect(&self) {
-        self.io().post(Target::Socket(self.id()), |target| Op::Disconnect { target, close: false });
+        self.put_out(None);
     }
 
-    /// Closes the client's connection, and so all its sockets.
+    /// Closes the client's connection, and so all its sockets. The client is told that this is meant, and does not
+    /// come back by itself.
     pub fn close(&self) {
-        self.io().post(Target::Socket(self.id()), |target| Op::Disconnect { target, close: true });
+        self.put_out(Some(CloseReason::ForcedClose));
+    }
+
+    /// Closes the client's connection once what was sent has left, because this node is going away. To the client it
+    /// is a connection that has ended, so it comes back by itself, to whichever node takes it.
+    pub fn close_for_shutdown(&self) {
+        self.put_out(Some(CloseReason::ShuttingDown));
+    }
+
+    fn put_out(&self, close: Option<CloseReason>) {
+        self.io().post(Target::Socket(self.id()), |target| Op::Disconnect { target, close });
     }
 }
 

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
 
 use super::{StoreError, Timestamp};
 
@@ -104,6 +105,33 @@ impl NewMessage {
         }
     }
 
+    /// The message that it becomes when it is stored.
+    pub(super) fn stored(self, id: u64, message_id: Uuid, seq: u64, created_at: Timestamp) -> Message {
+        let (to_user_id, group_id) = match self.target {
+            Target::User(user) => (Some(user), None),
+            Target::Group(group) => (None, Some(group)),
+        };
+        Message {
+            id,
+            message_id: message_id.to_string(),
+            conversation: self.conversation(),
+            seq,
+            from_user_id: self.from_user_id,
+            to_user_id,
+            group_id,
+            message_type: self.message_type,
+            content: self.content,
+            file_url: self.file_url,
+            file_size: self.file_size,
+            file_name: self.file_name,
+            reply_to_message_id: self.reply_to_message_id,
+            client_message_id: self.client_message_id,
+            is_read: false,
+            is_deleted: false,
+            created_at,
+        }
+    }
+
     /// Checks what every store relies on. Length of `content` is the caller's business.
     pub(crate) fn validate(&self) -> Result<(), StoreError> {
         let (Target::User(target) | Target::Group(target)) = self.target;
@@ -121,6 +149,32 @@ impl NewMessage {
             )));
         }
         Ok(())
+    }
+}
+
+/// How a stored message is named: by `id` or by `messageId`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKey {
+    /// Its number in the store.
+    Id(u64),
+    /// Its UUID.
+    MessageId(Uuid),
+}
+
+/// Text that names no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a message is named by its id or its messageId")]
+pub struct ParseMessageKeyError;
+
+impl FromStr for MessageKey {
+    type Err = ParseMessageKeyError;
+
+    /// A UUID in the form that messages have it in, or else an id.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() == uuid::fmt::Hyphenated::LENGTH {
+            return Uuid::parse_str(text).map(Self::MessageId).map_err(|_| ParseMessageKeyError);
+        }
+        parse_id(text).map(Self::Id).map_err(|_| ParseMessageKeyError)
     }
 }
 
@@ -150,6 +204,17 @@ pub struct SyncPage {
     /// Oldest first, `seq` without a gap.
     pub messages: Vec<Message>,
     /// Whether the conversation goes on after the last of them.
+    pub has_more: bool,
+}
+
+/// A page of a conversation's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// Newest first.
+    pub messages: Vec<Message>,
+    /// Messages in the whole conversation.
+    pub total: u64,
+    /// Whether there are older ones.
     pub has_more: bool,
 }
 
@@ -329,6 +394,16 @@ mod tests {
         assert_eq!(conversation.target(3), Target::User(5));
         assert_eq!(Conversation::between(4, 4).target(4), Target::User(4));
         assert_eq!(Conversation::Group(8).target(4), Target::Group(8));
+    }
+
+    #[test]
+    fn a_message_has_two_names() {
+        let id = "6f2a0b1c-0000-4000-8000-000000000001";
+        assert_eq!(id.parse(), Ok(MessageKey::MessageId(Uuid::parse_str(id).unwrap())));
+        assert_eq!("17".parse(), Ok(MessageKey::Id(17)));
+        for text in ["", "0", "-1", "6f2a0b1c00004000800000000000001", &id.replace('-', "x"), &id[1..]] {
+            assert_eq!(text.parse::<MessageKey>(), Err(ParseMessageKeyError), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,31 +1,55 @@
 //! The message store: where an accepted message becomes durable and gets its place in its conversation.
 //!
-//! [`Store`] is the boundary that the layers above know; [`SqliteStore`] is the embedded implementation.
-//! Every implementation promises, and passes the contract suite in `contract.rs` to show it:
+//! [`Store`] is the boundary that the layers above know; [`SqliteStore`] is the embedded implementation, [`MysqlStore`]
+//! the one that a cluster shares.
+//! Every implementation promises, and passes the contract suite in `contract` to show it:
 //!
 //! - An append that resolved `Ok` is committed and synced to disk: it survives `kill -9` and power loss.
 //! - `seq` starts at 1 in each conversation and grows by exactly 1, whoever appends concurrently.
 //! - The same sender and `client_message_id` never store twice.
 //!
-//! A store never decides who may write to or read a conversation, and never pushes anything to anyone.
+//! Appending is the hot path, and each database has its own way of it. Everything else is functions on a transaction
+//! ([`sql::Tx`]), written once for all databases: [`messages`], [`read_positions`], [`conversations`],
+//! [`groups`], [`friends`], [`blocks`], [`users`]. They run in [`StoreExt::reading`] and
+//! [`StoreExt::writing`], several in one transaction if need be.
+//!
+//! A store never pushes anything to anyone.
 
+pub mod blocks;
 #[cfg(test)]
 mod contract;
+pub mod conversations;
+pub mod friends;
+pub mod groups;
 mod message;
+pub mod messages;
+mod mysql;
+pub mod read_positions;
+mod refused;
 pub mod sql;
 mod sqlite;
+mod stats;
+mod tables;
 mod timestamp;
+pub mod users;
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use self::sql::{SqlFuture, Tx, Work};
 
 pub use message::{
-    Appended, Conversation, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageType, NewMessage,
-    ParseConversationError, SyncPage, Target, UnknownMessageType,
+    Appended, Conversation, HistoryPage, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageKey,
+    MessageType, NewMessage, ParseConversationError, ParseMessageKeyError, SyncPage, Target,
+    UnknownMessageType,
 };
-pub use sqlite::{SqliteOptions, SqliteStats, SqliteStore};
+pub use mysql::{MysqlOptions, MysqlStore};
+pub use refused::Refused;
+pub use sqlite::{SqliteOptions, SqliteStore};
+pub use stats::StoreStats;
 pub use timestamp::{ParseTimestampError, Timestamp};
 
 /// What a store operation returns: boxed, so that [`Store`] works as `Arc<dyn Store>`.
@@ -34,13 +58,33 @@ pub use timestamp::{ParseTimestampError, Timestamp};
 /// the answer, not the operation.
 pub type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
-/// What is to be done with a message that was committed.
-pub type OnCommit = Box<dyn FnOnce(&Arc<Message>) + Send>;
+/// A message that was committed.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The message.
+    pub message: Arc<Message>,
+    /// When the message before it in its conversation was accepted; `None` for the first one. The clock is that of
+    /// the node that stored it.
+    pub previous_at: Option<Timestamp>,
+}
 
-/// The most messages that one [`Store::sync`] returns, whatever limit it is asked for.
+impl Committed {
+    /// Does what is to be done now. Whatever goes wrong in there is not to end a writer.
+    fn tell(&self, then: OnCommit) {
+        if catch_unwind(AssertUnwindSafe(|| then(self))).is_err() {
+            tracing::error!(id = self.message.id, "what follows a commit has panicked");
+        }
+    }
+}
+
+/// What is to be done when a message was committed.
+pub type OnCommit = Box<dyn FnOnce(&Committed) + Send>;
+
+/// The most messages that one query returns, whatever limit it is asked for.
 pub const MAX_SYNC_LIMIT: u32 = 1000;
 
-/// Durable storage of messages, in conversations. The methods may be called from any thread.
+/// Durable storage of messages, in conversations, and of all that belongs to them. The methods may be called from any
+/// thread. [`StoreExt`] makes it comfortable.
 pub trait Store: Send + Sync + 'static {
     /// Stores a message as the next of its conversation.
     ///
@@ -57,14 +101,90 @@ pub trait Store: Send + Sync + 'static {
     /// pass on is passed on in that order. They must not block: the next commit waits for them.
     fn append_then(&self, message: NewMessage, then: OnCommit) -> StoreFuture<Appended>;
 
-    /// The messages of a conversation with `seq > after_seq`, oldest first, at most `limit` and never more
-    /// than [`MAX_SYNC_LIMIT`]. Sees every append that resolved before the call. An unknown conversation
-    /// is an empty one.
-    fn sync(&self, conversation: Conversation, after_seq: u64, limit: u32) -> StoreFuture<SyncPage>;
+    /// Runs work that only reads, in a transaction. It sees everything that was answered before the call, and may
+    /// run beside whatever is being written. Work that writes fails.
+    fn read(&self, work: Work) -> StoreFuture<()>;
+
+    /// Runs work in a transaction, which is then committed, and as durable as a message. When the work gives an error,
+    /// nothing of it is stored and the error is the answer. It must not add messages or conversations: that is
+    /// [`Store::append`]'s alone.
+    ///
+    /// Writes and appends of one thread take effect in the order of the calls on SQLite; elsewhere, what is to follow
+    /// must wait for what it follows.
+    fn write(&self, work: Work) -> StoreFuture<()>;
+
+    /// What the store has done so far. Counts of one append become visible before its answer.
+    fn stats(&self) -> StoreStats;
 
     /// Finishes what is queued, then releases the storage. Later calls fail with
     /// [`StoreError::Unavailable`]; closing twice is fine.
     fn close(&self) -> StoreFuture<()>;
+}
+
+/// Transactions with results, on every [`Store`].
+///
+/// ```no_run
+/// # use tokio_socketio::store::{messages, MessageKey, Store, StoreError, StoreExt};
+/// # async fn example(store: &dyn Store) -> Result<(), StoreError> {
+/// let last = store
+///     .reading(|tx| {
+///         Box::pin(async move {
+///             let id = messages::last_id(tx).await?;
+///             messages::get(tx, MessageKey::Id(id)).await
+///         })
+///     })
+///     .await?;
+/// # Ok(()) }
+/// ```
+pub trait StoreExt: Store {
+    /// [`Store::read`], with a result.
+    fn reading<T, F>(&self, work: F) -> StoreFuture<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut dyn Tx) -> SqlFuture<'t, T> + Send + Sync + 'static,
+    {
+        carry(work, |work| self.read(work))
+    }
+
+    /// [`Store::write`], with a result.
+    fn writing<T, F>(&self, work: F) -> StoreFuture<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut dyn Tx) -> SqlFuture<'t, T> + Send + Sync + 'static,
+    {
+        carry(work, |work| self.write(work))
+    }
+
+    /// [`messages::sync`] in a transaction of its own.
+    fn sync(&self, conversation: Conversation, after_seq: u64, limit: u32) -> StoreFuture<SyncPage> {
+        self.reading(move |tx| Box::pin(messages::sync(tx, conversation, after_seq, limit)))
+    }
+}
+
+impl<S: Store + ?Sized> StoreExt for S {}
+
+/// Carries the result of work out of the transaction.
+fn carry<T, F>(work: F, run: impl FnOnce(Work) -> StoreFuture<()>) -> StoreFuture<T>
+where
+    T: Send + 'static,
+    F: for<'t> Fn(&'t mut dyn Tx) -> SqlFuture<'t, T> + Send + Sync + 'static,
+{
+    let carried = Arc::new(Mutex::new(None));
+    let carrier = Arc::clone(&carried);
+    let done = run(Box::new(move |tx| {
+        let (result, carrier) = (work(tx), Arc::clone(&carrier));
+        Box::pin(async move {
+            let result = result.await?;
+            *carrier.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            Ok(())
+        })
+    }));
+    Box::pin(async move {
+        done.await?;
+        let result = carried.lock().unwrap_or_else(PoisonError::into_inner).take();
+        result
+            .ok_or_else(|| StoreError::Unavailable("a transaction was committed without a result".to_owned()))
+    })
 }
 
 /// Why a store operation failed.
@@ -80,6 +200,12 @@ pub enum StoreError {
     /// The message breaks a rule of the store (an id out of range, …). Repeating does not help.
     #[error("the message cannot be stored: {0}")]
     Invalid(String),
+    /// A row with the same unique key exists. Repeating does not help.
+    #[error("there is such a row already: {0}")]
+    Conflict(String),
+    /// A rule forbids it. Nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// The stored data is damaged or not what this program wrote.
     #[error("the message store is corrupt: {0}")]
     Corrupt(String),
@@ -97,13 +223,12 @@ pub enum StoreError {
     },
     /// The database was written by a newer version of this program. It was left untouched.
     #[error(
-        "{} has schema version {found}, and this program knows versions up to {known}: it was written by a newer \
-         tokio-socketio. Start that version, or give this node another directory with --data DIR",
-        path.display()
+        "{database} has schema version {found}, and this program knows versions up to {known}: it was written by a \
+         newer tokio-socketio. Start that version, or give this node another database"
     )]
     Newer {
-        /// The database file.
-        path: PathBuf,
+        /// The database: its file, or its address and name.
+        database: String,
         /// Its schema version.
         found: u32,
         /// The newest schema version that this program knows.
@@ -118,6 +243,8 @@ impl StoreError {
             Self::Unavailable(_) | Self::InUse { .. } | Self::Newer { .. } => "store_unavailable",
             Self::Overloaded => "store_overloaded",
             Self::Invalid(_) => "invalid_message",
+            Self::Refused(refused) => refused.code(),
+            Self::Conflict(_) => "conflict",
             Self::Corrupt(_) => "store_corrupt",
         }
     }

@@ -1,5 +1,7 @@
 //! A small client of our own for tests of the library: it says exactly what a test wants it to say.
 
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -57,11 +59,16 @@ impl Client {
 
     /// Asks for a WebSocket; gives the whole answer where that is refused.
     pub async fn upgrade(address: SocketAddr, target: &str) -> Result<Client, String> {
-        let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Test: yes\r\n\r\n"
         );
+        Self::upgrade_with(address, &request).await
+    }
+
+    /// The same, with the whole request.
+    pub async fn upgrade_with(address: SocketAddr, request: &str) -> Result<Client, String> {
+        let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut input = Vec::new();
         let end = loop {
@@ -205,16 +212,24 @@ pub fn shard_of(sid: &str) -> u16 {
 
 /// One request on a connection of its own: status and body.
 pub async fn request(address: SocketAddr, method: &str, target: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!(
-        "{method} {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer in time");
-    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let length = body.len();
+    let answer = raw_request(
+        address,
+        &format!(
+            "{method} {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        ),
+    )
+    .await;
     let status = answer.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     (status, body.to_owned())
+}
+
+/// Sends these bytes on a connection of their own, and gives all that is answered until it ends.
+pub async fn raw_request(address: SocketAddr, bytes: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer in time");
+    String::from_utf8_lossy(&answer).into_owned()
 }

@@ -27,7 +27,7 @@ const REQUESTS: usize = 64;
 
 /// Why a link is over, or did not come up.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Over {
+pub(crate) enum Over {
     #[error("{server}: {error}")]
     Redis { server: Arc<str>, error: RedisError },
     #[error("{server} has closed the connection")]

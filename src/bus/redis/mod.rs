@@ -30,9 +30,10 @@ use tokio::sync::{Notify, oneshot, watch};
 use self::channels::{Answer, Channels};
 use self::connection::Listener;
 use self::outbox::Outbox;
-use self::target::Target;
+pub(crate) use self::target::Target;
 pub use self::target::UrlError;
 use self::topology::Finder;
+pub(crate) use self::topology::master_of;
 use super::{Bus, BusError, BusFuture, Sink};
 
 /// Which of Redis' two kinds of pub/sub is used. All nodes of a cluster must use the same: they do not hear each other

@@ -6,7 +6,7 @@ use redis::{ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion};
 
 /// Where Redis is.
 #[derive(Clone, Debug)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// One server.
     Single(ConnectionInfo),
     /// Redis Cluster: some of its servers.

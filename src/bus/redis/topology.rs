@@ -62,14 +62,8 @@ impl Finder {
         match &self.target {
             Target::Single(server) => Ok(Topology::of_one(server.clone(), forced, Probe::Ping)),
             Target::Sentinel { sentinels, master } => {
-                let mut failed = None;
-                for sentinel in rotated(sentinels, self.attempts) {
-                    match ask_sentinel(sentinel, master).await {
-                        Ok(server) => return Ok(Topology::of_one(server, forced, Probe::Master)),
-                        Err(over) => failed = Some(over),
-                    }
-                }
-                Err(failed.unwrap_or(Over::NoServer))
+                let server = master_of(sentinels, master, self.attempts).await?;
+                Ok(Topology::of_one(server, forced, Probe::Master))
             }
             Target::Cluster(servers) => {
                 let known: Vec<_> = servers.iter().chain(&self.masters).cloned().collect();
@@ -92,6 +86,22 @@ impl Finder {
 fn rotated<T>(all: &[T], by: usize) -> impl Iterator<Item = &T> {
     let (before, after) = all.split_at(by % all.len().max(1));
     after.iter().chain(before)
+}
+
+/// The master that the first sentinel names that answers. Each attempt begins with another one.
+pub(crate) async fn master_of(
+    sentinels: &[ConnectionInfo],
+    master: &str,
+    attempt: usize,
+) -> Result<ConnectionInfo, Over> {
+    let mut failed = None;
+    for sentinel in rotated(sentinels, attempt) {
+        match ask_sentinel(sentinel, master).await {
+            Ok(server) => return Ok(server),
+            Err(over) => failed = Some(over),
+        }
+    }
+    Err(failed.unwrap_or(Over::Uncovered))
 }
 
 /// The master that a sentinel names, with the credentials that the sentinel's URL has.

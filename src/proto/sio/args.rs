@@ -21,7 +21,10 @@ pub struct Args<'a> {
 
 impl<'a> Args<'a> {
     /// Takes the name off an event's array.
-    pub(super) fn of_event(array: &'a str) -> Result<Self, DecodeError> {
+    ///
+    /// # Errors
+    /// It is no array, or its first element is no event's name.
+    pub fn of_event(array: &'a str) -> Result<Self, DecodeError> {
         let inner = open(array)?;
         let (name, rest) = split_name(inner)?;
         if RESERVED_EVENTS.contains(&name.as_ref()) {

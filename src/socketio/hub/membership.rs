@@ -8,7 +8,7 @@ use crate::close::CloseReason;
 use crate::ids::{Key, SocketId};
 use crate::proto::sio::Kind;
 use crate::session::Violation;
-use crate::shard::{Memberships, Rooms};
+use crate::shard::{Left, Memberships, Rooms};
 use crate::socketio::ack::AckError;
 use crate::socketio::encode::packet;
 use crate::socketio::op::{Op, Target};
@@ -156,9 +156,12 @@ impl Hub {
             let rooms: Vec<_> = entry.memberships.names().cloned().collect();
             for room in rooms {
                 let sockets = &mut self.sockets;
-                namespace.rooms.leave(&room, &mut entry.memberships, move |key| {
+                let left = namespace.rooms.leave(&room, &mut entry.memberships, move |key| {
                     sockets.get_mut(key).map(|entry| &mut entry.memberships)
                 });
+                if left == Left::AsLast {
+                    self.io.room_closed(&namespace.name, &room);
+                }
             }
             on_disconnect = namespace.handlers().on_disconnect.clone();
             namespace.sockets -= 1;

@@ -7,6 +7,7 @@ use super::{Core, Entry, Extra, Hub, Member};
 use crate::close::CloseReason;
 use crate::ids::Key;
 use crate::proto::sio::Kind;
+use crate::shard::{Joined, Left};
 use crate::socketio::ack::{AckError, Waiter};
 use crate::socketio::encode::Body;
 use crate::socketio::op::{Frames, Op, Target};
@@ -71,10 +72,9 @@ impl Hub {
             }
             Op::Disconnect { target, close } => {
                 for member in self.select(&target) {
-                    if close {
-                        self.close_client(core, member.session, CloseReason::ForcedClose);
-                    } else {
-                        self.leave(core, member.socket, CloseReason::ServerDisconnect);
+                    match close {
+                        Some(reason) => self.close_client(core, member.session, reason),
+                        None => self.leave(core, member.socket, CloseReason::ServerDisconnect),
                     }
                 }
             }
@@ -82,7 +82,8 @@ impl Hub {
                 for member in self.select(&target) {
                     if let Some(entry) = self.sockets.get(member.socket) {
                         // Nobody may be waiting any more, which is fine.
-                        let _ = found.send(entry.socket.clone());
+                        let rooms = entry.memberships.names().cloned().collect();
+                        let _ = found.send((entry.socket.clone(), rooms));
                     }
                 }
             }
@@ -150,13 +151,18 @@ impl Hub {
                     tracing::warn!(socket = %id, room = %room, max_rooms, "a room is not joined: too many");
                     continue;
                 }
-                namespace.rooms.join(room, key, &mut memberships);
+                if namespace.rooms.join(room, key, &mut memberships) == Joined::AsFirst {
+                    self.io.room_opened(&namespace.name, room);
+                }
             }
             for room in leave {
                 let sockets = &mut self.sockets;
-                namespace.rooms.leave(room, &mut memberships, move |key| {
+                let left = namespace.rooms.leave(room, &mut memberships, move |key| {
                     sockets.get_mut(key).map(|entry| &mut entry.memberships)
                 });
+                if left == Left::AsLast {
+                    self.io.room_closed(&namespace.name, room);
+                }
             }
         }
         if let Some(entry) = self.sockets.get_mut(key) {

@@ -3,14 +3,16 @@
 //! Promises what [`Store`] promises; `synchronous = FULL` syncs the log at every commit. Both queues are bounded:
 //! what does not fit is refused at once. Never used by two processes: the directory is locked.
 
+mod errors;
 mod lock;
+#[cfg(test)]
+mod plans;
 mod reader;
-mod rows;
 mod schema;
+mod tx;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -18,18 +20,20 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::errors::store_error;
 use self::lock::DirectoryLock;
 use self::reader::{Read, Reader};
-use self::rows::store_error;
-use self::writer::{Append, Counters, Writer};
-use super::{Appended, Conversation, NewMessage, OnCommit, Store, StoreError, StoreFuture, SyncPage};
+use self::writer::{Job, Writer};
+use super::sql::Work;
+use super::stats::Counters;
+use super::{Appended, NewMessage, OnCommit, Store, StoreError, StoreFuture, StoreStats};
 
 /// How a [`SqliteStore`] works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// Operations that may wait, appends and reads each; more are refused as [`StoreError::Overloaded`].
+    /// Operations that may wait, writing and reading ones each; more are refused as [`StoreError::Overloaded`].
     pub queue_limit: usize,
-    /// Messages committed together at most.
+    /// Messages and other writes committed together at most.
     pub max_batch: usize,
     /// How long to wait for another program (a backup, a shell) that has locked the database.
     pub busy_timeout: Duration,
@@ -41,19 +45,6 @@ impl Default for SqliteOptions {
     fn default() -> Self {
         Self { queue_limit: 10_000, max_batch: 512, busy_timeout: Duration::from_secs(5), readers: 2 }
     }
-}
-
-/// What a [`SqliteStore`] has done since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SqliteStats {
-    /// Messages stored.
-    pub appended: u64,
-    /// Appends answered with a message stored before.
-    pub duplicates: u64,
-    /// Transactions committed that stored a message.
-    pub commits: u64,
-    /// Appends that failed after they were queued.
-    pub failed: u64,
 }
 
 /// Messages in one SQLite database file.
@@ -70,7 +61,7 @@ pub struct SqliteStore {
 
 #[derive(Debug)]
 struct Queues {
-    appends: mpsc::Sender<Append>,
+    writes: mpsc::Sender<Job>,
     reads: mpsc::Sender<Read>,
 }
 
@@ -99,7 +90,7 @@ impl SqliteStore {
                 .map_err(|error| StoreError::Unavailable(format!("no thread for the store: {error}")))
         };
 
-        let (appends, queue) = mpsc::channel(options.queue_limit.max(1));
+        let (writes, queue) = mpsc::channel(options.queue_limit.max(1));
         let counters = Arc::new(Counters::default());
         let max_batch = options.max_batch.max(1);
         let writer = Writer { connection, queue, max_batch, counters: Arc::clone(&counters) };
@@ -112,18 +103,7 @@ impl SqliteStore {
             let reader = Reader { connection, queue: Arc::clone(&queue) };
             spawn("store-reader", Box::new(move || reader.run()))?;
         }
-        Ok(Self { queues: RwLock::new(Some(Queues { appends, reads })), counters, threads })
-    }
-
-    /// What the store has done so far. Counts of one append become visible before its answer.
-    pub fn stats(&self) -> SqliteStats {
-        let Counters { appended, duplicates, commits, failed } = &*self.counters;
-        SqliteStats {
-            appended: appended.load(Relaxed),
-            duplicates: duplicates.load(Relaxed),
-            commits: commits.load(Relaxed),
-            failed: failed.load(Relaxed),
-        }
+        Ok(Self { queues: RwLock::new(Some(Queues { writes, reads })), counters, threads })
     }
 
     /// Queues what `make` makes of the reply's sender, and waits for the reply.
@@ -151,11 +131,19 @@ impl Store for SqliteStore {
         if let Err(error) = message.validate() {
             return Box::pin(async { Err(error) });
         }
-        self.ask(|queues| &queues.appends, |reply| Append { message, then, reply })
+        self.ask(|queues| &queues.writes, |reply| Job::Append { message, then, reply })
     }
 
-    fn sync(&self, conversation: Conversation, after_seq: u64, limit: u32) -> StoreFuture<SyncPage> {
-        self.ask(|queues| &queues.reads, |reply| Read { conversation, after_seq, limit, reply })
+    fn read(&self, work: Work) -> StoreFuture<()> {
+        self.ask(|queues| &queues.reads, |reply| Read { work, reply })
+    }
+
+    fn write(&self, work: Work) -> StoreFuture<()> {
+        self.ask(|queues| &queues.writes, |reply| Job::Write { work, reply })
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.counters.stats()
     }
 
     fn close(&self) -> StoreFuture<()> {
@@ -195,6 +183,7 @@ fn connect(
         let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(options.busy_timeout)?;
         connection.execute_batch(settings)?;
+        connection.set_prepared_statement_cache_capacity(tx::PREPARED_STATEMENTS);
         Ok(connection)
     };
     open().map_err(|error| at(path, store_error(error)))

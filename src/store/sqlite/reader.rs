@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::rows::{self, SELECT_MESSAGE, conversation_key, signed, store_error};
-use crate::store::{Conversation, MAX_SYNC_LIMIT, StoreError, SyncPage};
+use super::errors::store_error;
+use super::tx;
+use crate::store::StoreError;
+use crate::store::sql::Work;
 
-/// A page that somebody waits for.
+/// Work that reads, and who waits for it.
 pub(super) struct Read {
-    pub conversation: Conversation,
-    pub after_seq: u64,
-    pub limit: u32,
-    pub reply: oneshot::Sender<Result<SyncPage, StoreError>>,
+    pub work: Work,
+    pub reply: oneshot::Sender<Result<(), StoreError>>,
 }
 
 pub(super) struct Reader {
@@ -24,11 +24,10 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Works until the queue is closed and empty.
-    pub fn run(self) {
-        while let Some(read) = self.next() {
-            if !read.reply.is_closed() {
-                let page = self.sync(&read).map_err(store_error);
-                let _ = read.reply.send(page);
+    pub fn run(mut self) {
+        while let Some(Read { work, reply }) = self.next() {
+            if !reply.is_closed() {
+                let _ = reply.send(self.read(&work));
             }
         }
     }
@@ -37,47 +36,20 @@ impl Reader {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv()
     }
 
-    fn sync(&self, read: &Read) -> rusqlite::Result<SyncPage> {
-        let limit = read.limit.min(MAX_SYNC_LIMIT) as usize;
-        let (kind, first_id, second_id) = conversation_key(read.conversation);
-        let mut messages = self
-            .connection
-            .prepare_cached(&sync_query())?
-            // One more tells whether there are more.
-            .query_map((kind, first_id, second_id, signed(read.after_seq), limit as i64 + 1), rows::message)?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
-        let has_more = messages.len() > limit;
-        messages.truncate(limit);
-        Ok(SyncPage { messages, has_more })
-    }
-}
-
-fn sync_query() -> String {
-    format!(
-        "{SELECT_MESSAGE} WHERE c.kind = ? AND c.first_id = ? AND c.second_id = ? AND m.seq > ? ORDER BY m.seq LIMIT ?"
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::sqlite::schema;
-
-    #[test]
-    fn a_page_is_found_by_index_and_not_sorted() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("x.db");
-        let mut connection = Connection::open(&path).unwrap();
-        schema::migrate(&mut connection, &path).unwrap();
-        let plan: Vec<String> = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {}", sync_query()))
-            .unwrap()
-            .query_map((1, 1, 2, 0, 10), |row| row.get("detail"))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
-        assert_eq!(plan.len(), 2, "one step for each table: {plan:?}");
-        assert!(plan.iter().all(|step| step.starts_with("SEARCH")), "{plan:?}");
-        assert!(plan[1].contains("messages_by_place"), "{plan:?}");
+    fn read(&mut self, work: &Work) -> Result<(), StoreError> {
+        let statement = |connection: &Connection, sql| {
+            connection
+                .prepare_cached(sql)
+                .and_then(|mut statement| statement.execute([]))
+                .map_err(store_error)
+        };
+        // One snapshot for all statements of the work.
+        statement(&self.connection, "BEGIN")?;
+        let result = tx::run(work, &mut self.connection);
+        // After some errors SQLite has ended the transaction on its own.
+        if !self.connection.is_autocommit() {
+            statement(&self.connection, "ROLLBACK")?;
+        }
+        result
     }
 }

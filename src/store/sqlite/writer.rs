@@ -1,40 +1,48 @@
-//! The thread that writes: takes what has arrived, stores it in one transaction, then answers.
+//! The thread that writes: takes what has arrived, does it in one transaction, then answers.
 //!
-//! While a commit waits for the disk, further messages queue up; they are the next batch. So the more load, the
-//! more messages share a commit, and a single message still waits for one commit only. A message that cannot be
-//! stored fails alone; a transaction that cannot be committed fails as a whole, and the next one starts afresh
+//! While a commit waits for the disk, further jobs queue up; they are the next batch. So the more load, the
+//! more messages share a commit, and a single message still waits for one commit only. A job that cannot be
+//! done fails alone; a transaction that cannot be committed fails as a whole, and the next one starts afresh
 //! from what the database says.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::rows::{self, SELECT_MESSAGE, conversation_key, signed, store_error};
-use crate::store::{Appended, Conversation, Message, NewMessage, OnCommit, StoreError, Timestamp};
+use super::errors::store_error;
+use super::tx;
+use crate::store::messages::{self, conversation_key};
+use crate::store::sql::{Value, Work, values};
+use crate::store::stats::Counters;
+use crate::store::{Appended, Committed, Conversation, Message, NewMessage, OnCommit, StoreError, Timestamp};
 
-/// A message, and who waits for it.
-pub(super) struct Append {
-    pub message: NewMessage,
-    pub then: OnCommit,
-    pub reply: oneshot::Sender<Result<Appended, StoreError>>,
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What is to be done, and who waits for it.
+pub(super) enum Job {
+    Append { message: NewMessage, then: OnCommit, reply: Reply<Appended> },
+    Write { work: Work, reply: Reply<()> },
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub appended: AtomicU64,
-    pub duplicates: AtomicU64,
-    pub commits: AtomicU64,
-    pub failed: AtomicU64,
+/// What was done, to be answered after the commit.
+enum Done {
+    Append { result: Result<Stored, StoreError>, then: OnCommit, reply: Reply<Appended> },
+    Write { result: Result<(), StoreError>, reply: Reply<()> },
+}
+
+/// A message that is in the database, now or since before.
+enum Stored {
+    Now(Committed),
+    Before(Arc<Message>),
 }
 
 pub(super) struct Writer {
     pub connection: Connection,
-    pub queue: mpsc::Receiver<Append>,
+    pub queue: mpsc::Receiver<Job>,
     pub max_batch: usize,
     pub counters: Arc<Counters>,
 }
@@ -45,136 +53,180 @@ impl Writer {
         let mut batch = Vec::new();
         let mut places = Places::new(HOT_CONVERSATIONS);
         while self.queue.blocking_recv_many(&mut batch, self.max_batch) > 0 {
-            let (messages, waiting): (Vec<_>, Vec<_>) =
-                batch.drain(..).map(|append| (append.message, (append.reply, append.then))).unzip();
-            let results = match store(&mut self.connection, &mut places, messages) {
-                Ok(results) => results,
-                Err(error) => {
-                    places.clear();
-                    waiting.iter().map(|_| Err(error.clone())).collect()
-                }
-            };
-            self.count(&results);
-            for ((reply, then), result) in waiting.into_iter().zip(results) {
-                let stored = result.as_ref().ok().filter(|appended| !appended.duplicate);
-                let stored = stored.map(|appended| Arc::clone(&appended.message));
-                // Whoever does not wait any more does not want to know.
-                let _ = reply.send(result);
-                // Whatever goes wrong in there is not to end this thread.
-                if let Some(message) = stored
-                    && catch_unwind(AssertUnwindSafe(|| then(&message))).is_err()
-                {
-                    tracing::error!(id = message.id, "what follows a commit has panicked");
-                }
-            }
+            let done = transact(&mut self.connection, &mut places, &mut batch);
+            self.count(&done);
+            done.into_iter().for_each(answer);
         }
         // The next start need not replay the log. If this fails, it will.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
-    fn count(&self, results: &[Result<Appended, StoreError>]) {
+    fn count(&self, done: &[Done]) {
         let Counters { appended, duplicates, commits, failed } = &*self.counters;
-        let count = |wanted: fn(&Result<Appended, StoreError>) -> bool| {
-            results.iter().filter(|result| wanted(result)).count() as u64
-        };
-        let stored = count(|result| matches!(result, Ok(Appended { duplicate: false, .. })));
+        let mut stored = 0;
+        for done in done {
+            match done {
+                Done::Append { result: Ok(Stored::Now(_)), .. } => stored += 1,
+                Done::Append { result: Ok(Stored::Before(_)), .. } => _ = duplicates.fetch_add(1, Relaxed),
+                Done::Append { result: Err(_), .. } => _ = failed.fetch_add(1, Relaxed),
+                Done::Write { .. } => {}
+            }
+        }
         appended.fetch_add(stored, Relaxed);
-        duplicates.fetch_add(count(|result| matches!(result, Ok(Appended { duplicate: true, .. }))), Relaxed);
-        failed.fetch_add(count(Result::is_err), Relaxed);
         commits.fetch_add(u64::from(stored > 0), Relaxed);
     }
 }
 
-/// Stores the messages in one transaction. `Err` when none of them is stored.
-fn store(
-    connection: &mut Connection,
-    places: &mut Places,
-    messages: Vec<NewMessage>,
-) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
-    let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(batch_error)?;
-    let mut results = Vec::with_capacity(messages.len());
-    for message in messages {
-        let conversation = message.conversation();
-        let result =
-            append(&transaction, places, conversation, message).inspect_err(|_| places.forget(conversation));
-        match result {
-            // After some errors (disk full, I/O) SQLite has rolled back everything on its own.
-            Err(error) if transaction.is_autocommit() => return Err(batch_error(error)),
-            result => results.push(result.map_err(store_error)),
+/// Tells whoever waits. Who does not wait any more does not want to know.
+fn answer(done: Done) {
+    match done {
+        Done::Write { result, reply } => _ = reply.send(result),
+        Done::Append { result: Err(error), reply, .. } => _ = reply.send(Err(error)),
+        Done::Append { result: Ok(Stored::Before(message)), reply, .. } => {
+            let _ = reply.send(Ok(Appended { message, duplicate: true }));
+        }
+        Done::Append { result: Ok(Stored::Now(committed)), then, reply } => {
+            let message = Arc::clone(&committed.message);
+            let _ = reply.send(Ok(Appended { message, duplicate: false }));
+            committed.tell(then);
         }
     }
-    transaction.commit().map_err(batch_error)?;
-    Ok(results)
+}
+
+/// Does the jobs in one transaction, and commits it. If that fails, they have all failed.
+fn transact(connection: &mut Connection, places: &mut Places, batch: &mut Vec<Job>) -> Vec<Done> {
+    let mut outcome = statement(connection, "BEGIN IMMEDIATE").map_err(batch_error);
+    let mut done = Vec::with_capacity(batch.len());
+    for job in batch.drain(..) {
+        done.push(match &outcome {
+            Ok(()) => perform(connection, places, job),
+            Err(error) => refuse(job, error),
+        });
+        // After some errors (disk full, I/O) SQLite has rolled back everything on its own.
+        if outcome.is_ok() && connection.is_autocommit() {
+            outcome = Err(done.last().and_then(error_of).map_or_else(
+                || StoreError::Unavailable("the transaction has ended too early".to_owned()),
+                |error| of_batch(error.clone()),
+            ));
+        }
+    }
+    if let Err(error) = outcome.and_then(|()| statement(connection, "COMMIT").map_err(batch_error)) {
+        if !connection.is_autocommit() {
+            // If this fails, so will the next BEGIN, which says why.
+            let _ = statement(connection, "ROLLBACK");
+        }
+        places.clear();
+        for done in &mut done {
+            match done {
+                Done::Append { result, .. } => *result = Err(error.clone()),
+                Done::Write { result, .. } => *result = Err(error.clone()),
+            }
+        }
+    }
+    done
+}
+
+fn perform(connection: &mut Connection, places: &mut Places, job: Job) -> Done {
+    match job {
+        Job::Append { message, then, reply } => {
+            let conversation = message.conversation();
+            let result = append(connection, places, conversation, message)
+                .inspect_err(|_| places.forget(conversation));
+            Done::Append { result, then, reply }
+        }
+        Job::Write { work, reply } => Done::Write { result: write(connection, &work), reply },
+    }
+}
+
+fn refuse(job: Job, error: &StoreError) -> Done {
+    match job {
+        Job::Append { then, reply, .. } => Done::Append { result: Err(error.clone()), then, reply },
+        Job::Write { reply, .. } => Done::Write { result: Err(error.clone()), reply },
+    }
+}
+
+fn error_of(done: &Done) -> Option<&StoreError> {
+    match done {
+        Done::Append { result, .. } => result.as_ref().err(),
+        Done::Write { result, .. } => result.as_ref().err(),
+    }
+}
+
+/// Does the work in a transaction within the transaction.
+fn write(connection: &mut Connection, work: &Work) -> Result<(), StoreError> {
+    statement(connection, "SAVEPOINT work").map_err(store_error)?;
+    let result = tx::run(work, connection);
+    if result.is_err() && !connection.is_autocommit() {
+        statement(connection, "ROLLBACK TO work").map_err(store_error)?;
+    }
+    if !connection.is_autocommit() {
+        statement(connection, "RELEASE work").map_err(store_error)?;
+    }
+    result
+}
+
+fn statement(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 fn append(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     places: &mut Places,
     conversation: Conversation,
     new: NewMessage,
-) -> rusqlite::Result<Appended> {
-    let place = places.find(transaction, conversation)?;
-    let (message_id, created_at, seq) = (Uuid::new_v4(), Timestamp::now(), place.last_seq + 1);
-    let inserted = transaction
-        .prepare_cached(
-            "INSERT INTO messages (message_id, conversation_id, seq, from_user_id, message_type, content, file_url, \
-                file_size, file_name, reply_to_message_id, client_message_id, created_at_ms) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (from_user_id, client_message_id) WHERE client_message_id IS NOT NULL DO NOTHING",
-        )?
-        .execute((
-            message_id.as_bytes(),
-            place.conversation_id,
-            signed(seq),
-            signed(new.from_user_id),
-            new.message_type as u8,
-            &new.content,
-            &new.file_url,
-            new.file_size.map(signed),
-            &new.file_name,
-            &new.reply_to_message_id,
-            &new.client_message_id,
-            created_at.unix_ms(),
-        ))?;
-    if inserted == 0 {
-        let message = transaction
-            .prepare_cached(&format!(
-                "{SELECT_MESSAGE} WHERE m.from_user_id = ? AND m.client_message_id = ?"
-            ))?
-            .query_row((signed(new.from_user_id), &new.client_message_id), rows::message)?;
-        return Ok(Appended { message: Arc::new(message), duplicate: true });
-    }
-    place.last_seq = seq;
-    let (to_user_id, group_id) = rows::addressee(conversation, new.from_user_id);
-    let message = Message {
-        id: transaction.last_insert_rowid().unsigned_abs(),
-        message_id: message_id.to_string(),
-        conversation,
-        seq,
-        from_user_id: new.from_user_id,
-        to_user_id,
-        group_id,
-        message_type: new.message_type,
-        content: new.content,
-        file_url: new.file_url,
-        file_size: new.file_size,
-        file_name: new.file_name,
-        reply_to_message_id: new.reply_to_message_id,
-        client_message_id: new.client_message_id,
-        is_read: false,
-        is_deleted: false,
-        created_at,
+) -> Result<Stored, StoreError> {
+    let place = places.find(connection, conversation).map_err(store_error)?;
+    let (message_id, created_at, seq) = (Uuid::now_v7(), Timestamp::now(), place.last_seq + 1);
+    let insert = || {
+        connection
+            .prepare_cached(
+                "INSERT INTO messages (message_id, conversation_id, seq, from_user_id, message_type, content, \
+                    file_url, file_size, file_name, reply_to_message_id, client_message_id, created_at_ms) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                 ON CONFLICT (from_user_id, client_message_id) WHERE client_message_id IS NOT NULL DO NOTHING",
+            )?
+            .execute((
+                message_id.as_bytes(),
+                place.conversation_id,
+                Value::from(seq),
+                Value::from(new.from_user_id),
+                new.message_type as u8,
+                &new.content,
+                &new.file_url,
+                Value::from(new.file_size),
+                &new.file_name,
+                &new.reply_to_message_id,
+                &new.client_message_id,
+                created_at.unix_ms(),
+            ))
     };
-    Ok(Appended { message: Arc::new(message), duplicate: false })
+    if insert().map_err(store_error)? == 0 {
+        let found = tx::query(
+            connection,
+            &format!("{} WHERE m.from_user_id = ? AND m.client_message_id = ?", messages::SELECT),
+            values![new.from_user_id, new.client_message_id],
+        )?;
+        let first =
+            found.first().ok_or_else(|| StoreError::Corrupt("an index has a row too many".to_owned()))?;
+        return Ok(Stored::Before(Arc::new(messages::from_row(first)?)));
+    }
+    let previous_at = place.last_at.replace(created_at);
+    place.last_seq = seq;
+    let id = connection.last_insert_rowid().unsigned_abs();
+    let message = new.stored(id, message_id, seq, created_at);
+    Ok(Stored::Now(Committed { message: Arc::new(message), previous_at }))
 }
 
-/// An error of the transaction is no fault of any message in it.
-fn batch_error(error: rusqlite::Error) -> StoreError {
-    match store_error(error) {
-        StoreError::Invalid(text) => StoreError::Unavailable(text),
+/// An error of the transaction is no fault of any job in it.
+fn of_batch(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Invalid(text) | StoreError::Conflict(text) => StoreError::Unavailable(text),
         other => other,
     }
+}
+
+fn batch_error(error: rusqlite::Error) -> StoreError {
+    of_batch(store_error(error))
 }
 
 /// Conversations whose place is kept in memory, up to twice as many; some 100 bytes each.
@@ -184,6 +236,8 @@ const HOT_CONVERSATIONS: usize = 32_768;
 struct Place {
     conversation_id: i64,
     last_seq: u64,
+    /// When the last message was accepted.
+    last_at: Option<Timestamp>,
 }
 
 /// The places of conversations lately written to. What is not here is read from the database, within the
@@ -201,15 +255,11 @@ impl Places {
     }
 
     /// The place of a conversation, which is created if it is new.
-    fn find(
-        &mut self,
-        transaction: &Transaction<'_>,
-        conversation: Conversation,
-    ) -> rusqlite::Result<&mut Place> {
+    fn find(&mut self, connection: &Connection, conversation: Conversation) -> rusqlite::Result<&mut Place> {
         if !self.young.contains_key(&conversation) {
             let place = match self.old.remove(&conversation) {
                 Some(place) => place,
-                None => read_place(transaction, conversation)?,
+                None => read_place(connection, conversation)?,
             };
             if self.young.len() >= self.limit {
                 self.old = std::mem::take(&mut self.young);
@@ -230,25 +280,29 @@ impl Places {
     }
 }
 
-fn read_place(transaction: &Transaction<'_>, conversation: Conversation) -> rusqlite::Result<Place> {
+fn read_place(connection: &Connection, conversation: Conversation) -> rusqlite::Result<Place> {
     let key = conversation_key(conversation);
-    let found = transaction
+    let found = connection
         .prepare_cached(
-            "SELECT id, (SELECT max(seq) FROM messages WHERE conversation_id = conversations.id) \
-             FROM conversations WHERE kind = ? AND first_id = ? AND second_id = ?",
+            "SELECT c.id, m.seq, m.created_at_ms FROM conversations c LEFT JOIN messages m \
+                ON m.conversation_id = c.id AND m.seq = (SELECT max(seq) FROM messages WHERE conversation_id = c.id) \
+             WHERE c.kind = ? AND c.first_id = ? AND c.second_id = ?",
         )?
-        .query_row(key, |row| {
-            let last_seq = row.get::<_, Option<i64>>(1)?.unwrap_or(0);
-            Ok(Place { conversation_id: row.get(0)?, last_seq: last_seq.unsigned_abs() })
+        .query_row(key.clone(), |row| {
+            Ok(Place {
+                conversation_id: row.get(0)?,
+                last_seq: row.get::<_, Option<i64>>(1)?.unwrap_or(0).unsigned_abs(),
+                last_at: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_unix_ms),
+            })
         })
         .optional()?;
     if let Some(place) = found {
         return Ok(place);
     }
-    transaction
+    connection
         .prepare_cached("INSERT INTO conversations (kind, first_id, second_id) VALUES (?, ?, ?)")?
         .execute(key)?;
-    Ok(Place { conversation_id: transaction.last_insert_rowid(), last_seq: 0 })
+    Ok(Place { conversation_id: connection.last_insert_rowid(), last_seq: 0, last_at: None })
 }
 
 #[cfg(test)]
@@ -268,10 +322,17 @@ mod tests {
         for limit in [1, 2, 3, 100] {
             let mut places = Places::new(limit);
             for _ in 0..3 {
-                let batch =
-                    (0..5 * GROUPS).map(|n| NewMessage::text(1, Target::Group(1 + n * n % GROUPS), "x"));
-                for result in store(&mut connection, &mut places, batch.collect()).unwrap() {
-                    result.unwrap();
+                let mut batch = Vec::new();
+                let mut answers = Vec::new();
+                for n in 0..5 * GROUPS {
+                    let (reply, answer) = oneshot::channel();
+                    let message = NewMessage::text(1, Target::Group(1 + n * n % GROUPS), "x");
+                    batch.push(Job::Append { message, then: Box::new(|_| ()), reply });
+                    answers.push(answer);
+                }
+                transact(&mut connection, &mut places, &mut batch).into_iter().for_each(answer);
+                for mut answer in answers {
+                    answer.try_recv().unwrap().unwrap();
                 }
                 assert!(places.young.len() <= limit && places.old.len() <= limit);
             }

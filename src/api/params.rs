@@ -1,0 +1,183 @@
+//! A request's parameters: from the path, the query or the body, wherever they stand (SPEC, section 5).
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::header;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::answer::Failure;
+use crate::im::Id;
+use crate::proto::http::parse_query;
+
+/// All parameters of a request by name. Of the same name in several places, the path's holds, then the query's.
+#[derive(Clone, Debug, Default)]
+pub struct Params(Map<String, Value>);
+
+/// The name of a body that is a bare array.
+const BARE: &str = "messageIds";
+
+impl Params {
+    /// All of them as a value; those that it doesn't know are ignored.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        T::deserialize(Value::Object(self.0.clone()))
+            .map_err(|error| Failure::new("invalid_parameter", error.to_string()))
+    }
+
+    /// One of them.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T, Failure> {
+        let value = self.0.get(name).cloned().unwrap_or(Value::Null);
+        let is_missing = value.is_null();
+        T::deserialize(value).map_err(|error| {
+            let message = if is_missing { format!("{name} is missing") } else { format!("{name}: {error}") };
+            Failure::new("invalid_parameter", message)
+        })
+    }
+
+    /// The first of these that is there.
+    pub fn first_of<T: DeserializeOwned>(&self, names: &[&str]) -> Result<Option<T>, Failure> {
+        let found = names.iter().find(|name| self.0.get(**name).is_some_and(|value| !value.is_null()));
+        found.map(|name| self.get(name)).transpose()
+    }
+
+    fn add_query(&mut self, query: &str) {
+        for (name, value) in parse_query(query) {
+            self.0.insert(name.into_owned(), Value::String(value.into_owned()));
+        }
+    }
+
+    fn add_body(&mut self, is_form: bool, body: &Bytes) -> Result<(), Failure> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        if is_form {
+            self.add_query(&String::from_utf8_lossy(body));
+            return Ok(());
+        }
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(object)) => self.0.extend(object),
+            Ok(array @ Value::Array(_)) => drop(self.0.insert(BARE.into(), array)),
+            Ok(_) => return Err(Failure::new("invalid_body", "the body must be a JSON object")),
+            Err(error) => return Err(Failure::new("invalid_body", format!("the body is not JSON: {error}"))),
+        }
+        Ok(())
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Params {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let (mut head, body) = request.into_parts();
+        let path = RawPathParams::from_request_parts(&mut head, state).await.ok();
+        let query = head.uri.query().unwrap_or_default().to_owned();
+        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_form =
+            content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+        let body = Bytes::from_request(Request::from_parts(head, body), state)
+            .await
+            .map_err(|_| Failure::new("body_too_large", "the body is larger than is allowed"))?;
+        let mut params = Params::default();
+        params.add_body(is_form, &body)?;
+        params.add_query(&query);
+        for (name, value) in path.iter().flatten() {
+            params.0.insert(name.to_owned(), Value::String(value.to_owned()));
+        }
+        Ok(params)
+    }
+}
+
+/// A whole number, also as its digits, which is how it stands in a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number(pub u64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = match Value::deserialize(deserializer)? {
+            Value::Number(number) => number.as_u64(),
+            Value::String(digits) => digits.parse().ok(),
+            _ => None,
+        };
+        number.map(Number).ok_or_else(|| D::Error::custom("a whole number is needed"))
+    }
+}
+
+/// `true` or `false`, also as text, as `1` and `0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flag(pub bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        match (value.as_bool(), value.as_u64(), value.as_str()) {
+            (Some(flag), ..) => Ok(Flag(flag)),
+            (_, Some(1), _) | (_, _, Some("true" | "1")) => Ok(Flag(true)),
+            (_, Some(0), _) | (_, _, Some("false" | "0")) => Ok(Flag(false)),
+            _ => Err(D::Error::custom("true or false is needed")),
+        }
+    }
+}
+
+/// A list, also as text with commas, or as the only one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List<T>(pub Vec<T>);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let items = match Value::deserialize(deserializer)? {
+            Value::Array(items) => items,
+            Value::String(text) => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                items.map(|item| Value::String(item.to_owned())).collect()
+            }
+            one => vec![one],
+        };
+        items.into_iter().map(T::deserialize).collect::<Result<_, _>>().map(List).map_err(D::Error::custom)
+    }
+}
+
+/// A list of ids, as numbers.
+pub fn ids(list: List<Id>) -> Vec<u64> {
+    list.0.into_iter().map(|Id(id)| id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(query: &str, body: &str) -> Params {
+        let mut params = Params::default();
+        params.add_body(false, &Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        params.add_query(query);
+        params
+    }
+
+    #[test]
+    fn a_parameter_may_stand_anywhere() {
+        for (query, body) in [
+            ("groupId=7&public=true", ""),
+            ("", r#"{"groupId":7,"public":true}"#),
+            ("groupId=7", r#"{"groupId":1,"public":1}"#),
+        ] {
+            let params = params(query, body);
+            assert_eq!(params.get::<Id>("groupId").unwrap().0, 7, "{query} {body}");
+            assert_eq!(params.get::<Flag>("public").unwrap(), Flag(true), "{query} {body}");
+        }
+    }
+
+    #[test]
+    fn lists_are_written_in_several_ways() {
+        for (query, body) in [("messageIds=1,2", ""), ("", "[1,2]"), ("", r#"{"messageIds":["1",2]}"#)] {
+            assert_eq!(ids(params(query, body).get("messageIds").unwrap()), [1, 2], "{query} {body}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        let params = params("page=x", "");
+        assert!(params.get::<Number>("page").unwrap_err().to_string().contains("page"));
+        assert!(params.get::<Number>("size").unwrap_err().to_string().contains("size is missing"));
+        assert!(Params::default().add_body(false, &Bytes::from_static(b"{")).is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! From node to node: what the service on one node tells the service on the others.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::Im;
+use super::inbox::Push;
+use super::room::Room;
+use super::roster::Connection;
+use crate::socketio::Args;
+use crate::store::{Conversation, Timestamp};
+
+/// A stored message, to the nodes with the room.
+const MESSAGE: &str = "im.message";
+/// A user is, or is no longer, a member of a group: to the nodes with the user.
+const MEMBER: &str = "im.member";
+/// A user is, or is no longer, blocked by another: to the nodes with the user.
+const BLOCK: &str = "im.block";
+/// A user has a newer connection, and may have only one: to the nodes with the user.
+const REPLACE: &str = "im.replace";
+/// Others may have missed messages: to all.
+const CATCH_UP: &str = "im.catch_up";
+
+impl Im {
+    /// Listens to the other nodes.
+    pub(super) fn hear_others(self: &Arc<Self>) {
+        self.hear(MESSAGE, |im, (conversation, seq, created_at, previous_at, json): PushArgs| {
+            im.delivery.handle(&Push {
+                conversation,
+                seq,
+                created_at,
+                previous_at,
+                json: json.into(),
+                sender: None,
+            });
+        });
+        self.hear(MEMBER, |im, (user, group, is_member): (u64, u64, bool)| {
+            im.roster.set_member(user, group, is_member);
+        });
+        self.hear(BLOCK, |im, (user, by, is_blocked): (u64, u64, bool)| {
+            im.roster.set_blocked(user, by, is_blocked);
+        });
+        self.hear(REPLACE, |im, (user, since, id): (u64, Timestamp, String)| {
+            im.put_out_older(user, since, &id);
+        });
+        self.hear(CATCH_UP, |im, (after,): (u64,)| {
+            let im = im.clone();
+            im.runtime.clone().spawn(async move { im.catch_up(after).await });
+        });
+    }
+
+    fn hear<T: serde::de::DeserializeOwned + 'static>(
+        self: &Arc<Self>,
+        event: &str,
+        handle: impl Fn(&Arc<Im>, T) + Send + Sync + 'static,
+    ) {
+        let im = Arc::downgrade(self);
+        let event_name = event.to_owned();
+        self.io.on_server_side_emit(event, move |node: Arc<str>, args: Args| {
+            match (im.upgrade(), args.decode()) {
+                (Some(im), Ok(said)) => handle(&im, said),
+                (None, _) => (),
+                (_, Err(error)) => {
+                    tracing::warn!(%node, event = event_name, %error, "what another node says is not understood");
+                }
+            }
+            async {}
+        });
+    }
+
+    /// Sends a message that was stored here to the nodes whose users it is for.
+    pub(super) fn publish(self: &Arc<Self>, push: &Push, id: u64) {
+        let mut rooms = Room::all_of(push.conversation);
+        let Some(first) = rooms.next() else { return };
+        let nodes = rooms.fold(self.io.to(first.to_string()), |nodes, room| nodes.to(room.to_string()));
+        let args = (push.conversation, push.seq, push.created_at, push.previous_at, &*push.json);
+        if !nodes.server_side_emit(MESSAGE, args) {
+            self.not_published(id);
+        }
+    }
+
+    /// Takes a change of membership into effect, on every node.
+    pub(super) fn member_changed(&self, user: u64, group: u64, is_member: bool) {
+        self.roster.set_member(user, group, is_member);
+        self.io.to(Room::User(user).to_string()).server_side_emit(MEMBER, (user, group, is_member));
+    }
+
+    /// Takes a block, or its end, into effect on every node.
+    pub(super) fn block_changed(&self, user: u64, by: u64, is_blocked: bool) {
+        self.roster.set_blocked(user, by, is_blocked);
+        self.io.to(Room::User(user).to_string()).server_side_emit(BLOCK, (user, by, is_blocked));
+    }
+
+    /// Puts out all connections of a user that are older than this one, on every node.
+    pub(super) fn replace_older(&self, user: u64, newest: &Connection) {
+        let id = newest.socket.id().to_string();
+        self.put_out_older(user, newest.since, &id);
+        self.io.to(Room::User(user).to_string()).server_side_emit(REPLACE, (user, newest.since, id));
+    }
+
+    /// `false`: the bus does not take it now.
+    pub(super) fn tell_to_catch_up(&self, after: u64) -> bool {
+        self.io.sockets().server_side_emit(CATCH_UP, (after,))
+    }
+
+    fn put_out_older(&self, user: u64, since: Timestamp, id: &str) {
+        for connection in self.roster.connections(user) {
+            if connection.is_older(since, id) {
+                super::kick(&connection.socket, "replaced");
+            }
+        }
+    }
+}
+
+type PushArgs = (Conversation, u64, Timestamp, Option<Timestamp>, Box<RawValue>);

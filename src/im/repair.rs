@@ -1,0 +1,163 @@
+//! What the bus has lost, the store gives back (SPEC, promise 4): a node that may have missed messages goes through
+//! what was stored since, and each room's inbox takes what it lacks.
+//!
+//! How far back to go is told by marks: the store's last id, noted every few seconds. They need no clock that agrees
+//! with another node's.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::Im;
+use super::inbox::Push;
+use crate::store::{StoreError, StoreExt as _, messages};
+
+/// How often the store's last id is noted.
+const MARK_EVERY: Duration = Duration::from_secs(2);
+/// For how long marks are kept. An outage that is noticed later than this is repaired from the oldest mark on.
+const KEPT: Duration = Duration::from_secs(120);
+/// How long a message may have been lost before the loss is noticed: silence is only suspicious after some time.
+const NOTICED_LATE: Duration = Duration::from_secs(20);
+/// How long to wait for a store or a bus that is away.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Messages read at a time.
+const PAGE: u32 = 1000;
+
+/// The marks, and what is to be done.
+pub struct Repair {
+    state: Mutex<State>,
+    /// One repair at a time.
+    running: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    marks: VecDeque<(Instant, u64)>,
+    /// What this node has missed is after this id. There while the bus is down.
+    missed_after: Option<u64>,
+    /// What other nodes may have missed of this one is after this id.
+    owed_after: Option<u64>,
+}
+
+impl Repair {
+    pub fn new() -> Self {
+        Repair { state: Mutex::default(), running: tokio::sync::Mutex::default() }
+    }
+
+    /// The last id that the store had so long ago, or somewhat longer.
+    fn mark_before(&self, ago: Duration) -> u64 {
+        let state = self.lock();
+        let then = Instant::now().checked_sub(ago);
+        let is_old = |(at, _): &&(Instant, u64)| then.is_some_and(|then| *at <= then);
+        let mark = state.marks.iter().rev().find(is_old).or(state.marks.front());
+        mark.map_or(0, |(_, id)| *id)
+    }
+
+    fn mark(&self, id: u64) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.marks.push_back((now, id));
+        while state.marks.len() > 1 && now.duration_since(state.marks[0].0) > KEPT {
+            state.marks.pop_front();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Im {
+    /// Begins to take marks, for as long as the service lives.
+    pub(super) fn keep_marks(self: &Arc<Self>) {
+        let im: Weak<Im> = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            while let Some(im) = im.upgrade() {
+                // While the store is away nothing is stored either.
+                if let Ok(id) = im.store.reading(|tx| Box::pin(messages::last_id(tx))).await {
+                    im.repair.mark(id);
+                }
+                drop(im);
+                tokio::time::sleep(MARK_EVERY).await;
+            }
+        });
+    }
+
+    /// The bus is down: from some time ago on, nothing came in or went out.
+    pub fn bus_lost(&self) {
+        let after = self.repair.mark_before(NOTICED_LATE);
+        let mut state = self.repair.lock();
+        state.missed_after = Some(state.missed_after.map_or(after, |earlier| earlier.min(after)));
+        state.owed_after = Some(state.owed_after.map_or(after, |earlier| earlier.min(after)));
+    }
+
+    /// The bus is back: this node catches up, and tells the others to.
+    pub fn bus_restored(self: &Arc<Self>) {
+        let missed_after = self.repair.lock().missed_after.take();
+        if let Some(after) = missed_after {
+            let im = self.clone();
+            self.runtime.spawn(async move {
+                im.reload_ties().await;
+                im.catch_up(after).await;
+            });
+        }
+        self.tell_what_is_owed();
+    }
+
+    /// The bus has not taken a message of this node's.
+    pub(super) fn not_published(self: &Arc<Self>, id: u64) {
+        let mut state = self.repair.lock();
+        let is_first = state.owed_after.is_none();
+        state.owed_after = Some(state.owed_after.map_or(id - 1, |earlier| earlier.min(id - 1)));
+        drop(state);
+        if is_first {
+            self.tell_what_is_owed();
+        }
+    }
+
+    /// Another node is gone, and with it perhaps what it had stored and not yet published.
+    pub fn node_gone(self: &Arc<Self>, lease: Duration) {
+        let (im, after) = (self.clone(), self.repair.mark_before(lease + NOTICED_LATE));
+        self.runtime.spawn(async move { im.catch_up(after).await });
+    }
+
+    fn tell_what_is_owed(self: &Arc<Self>) {
+        let im = self.clone();
+        self.runtime.spawn(async move {
+            loop {
+                let owed_after = im.repair.lock().owed_after;
+                let Some(after) = owed_after else { return };
+                if im.tell_to_catch_up(after) {
+                    let mut state = im.repair.lock();
+                    if state.owed_after == Some(after) {
+                        state.owed_after = None;
+                    }
+                } else {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        });
+    }
+
+    /// Goes through all that was stored after an id. Asks the store until it has answered.
+    pub(super) async fn catch_up(self: &Arc<Self>, after: u64) {
+        let _one_at_a_time = self.repair.running.lock().await;
+        let (mut after, first) = (after, after);
+        let mut count = 0;
+        loop {
+            match self.store.reading(move |tx| Box::pin(messages::committed_after(tx, after, PAGE))).await {
+                Ok(page) => {
+                    let Some(last) = page.last() else { break };
+                    after = last.id;
+                    count += page.len();
+                    page.iter()
+                        .filter_map(|message| Push::of(message, None, None))
+                        .for_each(|push| self.delivery.handle_repaired(&push));
+                }
+                Err(StoreError::Unavailable(_) | StoreError::Overloaded) => tokio::time::sleep(PAUSE).await,
+                Err(error) => return tracing::error!(%error, "what was missed can't be read"),
+            }
+        }
+        tracing::info!(after = first, count, "caught up with what other nodes have stored");
+    }
+}

@@ -1,0 +1,229 @@
+//! Who is connected to this node: each user's connections, the groups that the user is in, and who has blocked the user.
+//!
+//! All connections of a user are in the same rooms, and each has its share in their inboxes; both change here only, under
+//! the lock of the user.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::delivery::Delivery;
+use super::room::Room;
+use crate::ids::SocketId;
+use crate::socketio::Socket;
+use crate::store::Timestamp;
+
+/// The users of this node.
+pub struct Roster {
+    delivery: Arc<Delivery>,
+    users: [Mutex<HashMap<u64, Here>>; SPREAD],
+}
+
+/// A user who is here, or on the way.
+#[derive(Default)]
+struct Here {
+    connections: Vec<Connection>,
+    groups: BTreeSet<u64>,
+    blocked_by: BTreeSet<u64>,
+    /// Connections whose ties are being read.
+    arriving: usize,
+    /// One of them has changed meanwhile: what was read may be old.
+    changed: bool,
+}
+
+/// What ties a user to others, as the store has it.
+#[derive(Clone, Debug, Default)]
+pub struct Ties {
+    /// The groups that the user is in.
+    pub groups: BTreeSet<u64>,
+    /// Who has blocked the user.
+    pub blocked_by: BTreeSet<u64>,
+}
+
+/// A connection of a user.
+#[derive(Clone)]
+pub struct Connection {
+    /// Its socket.
+    pub socket: Socket,
+    /// When it came.
+    pub since: Timestamp,
+}
+
+impl Connection {
+    /// Whether it is older than the connection of this time and id. Every node gives the same answer.
+    pub fn is_older(&self, since: Timestamp, id: &str) -> bool {
+        self.since < since || (self.since == since && *self.socket.id().to_string() < *id)
+    }
+}
+
+/// Locks that the users are spread over.
+const SPREAD: usize = 64;
+
+impl Roster {
+    /// Nobody is here.
+    pub fn new(delivery: Arc<Delivery>) -> Arc<Self> {
+        Arc::new(Roster { delivery, users: std::array::from_fn(|_| Mutex::default()) })
+    }
+
+    /// A connection is on its way: the user's ties are about to be read.
+    pub fn arrive(self: &Arc<Self>, user: u64) -> Arrival {
+        self.lock(user).entry(user).or_default().arriving += 1;
+        Arrival { roster: self.clone(), user }
+    }
+
+    /// A connection has come. The user's ties are as they were read. `true`: they may have changed since.
+    pub fn enter(&self, user: u64, connection: Connection, ties: Ties) -> bool {
+        let mut users = self.lock(user);
+        let here = users.entry(user).or_default();
+        self.join(&connection.socket, Room::User(user));
+        here.groups.iter().for_each(|group| self.join(&connection.socket, Room::Group(*group)));
+        here.connections.push(connection);
+        here.blocked_by = ties.blocked_by;
+        self.move_to(here, ties.groups);
+        here.changed
+    }
+
+    /// A connection has gone. `false`: it never came.
+    pub fn leave(&self, user: u64, socket: SocketId) -> bool {
+        let mut users = self.lock(user);
+        let Some(here) = users.get_mut(&user) else { return false };
+        let Some(at) = here.connections.iter().position(|other| other.socket.id() == socket) else {
+            return false;
+        };
+        here.connections.swap_remove(at);
+        self.delivery.close(Room::User(user));
+        here.groups.iter().for_each(|group| self.delivery.close(Room::Group(*group)));
+        Self::forget_if_gone(&mut users, user);
+        true
+    }
+
+    /// The user is, or is no longer, a member of a group.
+    pub fn set_member(&self, user: u64, group: u64, is_member: bool) {
+        let mut users = self.lock(user);
+        let Some(here) = users.get_mut(&user) else { return };
+        here.changed = here.arriving > 0;
+        let mut groups = here.groups.clone();
+        if is_member {
+            groups.insert(group);
+        } else {
+            groups.remove(&group);
+        }
+        self.move_to(here, groups);
+    }
+
+    /// The user is, or is no longer, blocked by another one.
+    pub fn set_blocked(&self, user: u64, by: u64, is_blocked: bool) {
+        let mut users = self.lock(user);
+        let Some(here) = users.get_mut(&user) else { return };
+        here.changed = here.arriving > 0;
+        if is_blocked {
+            here.blocked_by.insert(by);
+        } else {
+            here.blocked_by.remove(&by);
+        }
+    }
+
+    /// The user's ties are these.
+    pub fn set_ties(&self, user: u64, ties: Ties) {
+        if let Some(here) = self.lock(user).get_mut(&user) {
+            here.blocked_by = ties.blocked_by;
+            self.move_to(here, ties.groups);
+        }
+    }
+
+    /// Whether the user, who is here, is a member of a group; `None` where the user is not here.
+    pub fn is_member(&self, user: u64, group: u64) -> Option<bool> {
+        let users = self.lock(user);
+        let here = users.get(&user).filter(|here| !here.connections.is_empty())?;
+        Some(here.groups.contains(&group))
+    }
+
+    /// Whether the user, who is here, is blocked by another one; `None` where the user is not here.
+    pub fn is_blocked(&self, user: u64, by: u64) -> Option<bool> {
+        let users = self.lock(user);
+        let here = users.get(&user).filter(|here| !here.connections.is_empty())?;
+        Some(here.blocked_by.contains(&by))
+    }
+
+    /// The user's connections here.
+    pub fn connections(&self, user: u64) -> Vec<Connection> {
+        self.lock(user).get(&user).map(|here| here.connections.clone()).unwrap_or_default()
+    }
+
+    /// All users who are here.
+    pub fn users(&self) -> Vec<u64> {
+        let is_here = |(user, here): (&u64, &Here)| (!here.connections.is_empty()).then_some(*user);
+        self.all().flat_map(|users| users.iter().filter_map(is_here).collect::<Vec<_>>()).collect()
+    }
+
+    /// All connections.
+    pub fn all_connections(&self) -> Vec<Connection> {
+        self.all()
+            .flat_map(|users| users.values().flat_map(|h| h.connections.clone()).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// How many users are here.
+    pub fn count(&self) -> usize {
+        self.all().map(|users| users.values().filter(|here| !here.connections.is_empty()).count()).sum()
+    }
+
+    /// Moves all connections of a user to these groups.
+    fn move_to(&self, here: &mut Here, groups: BTreeSet<u64>) {
+        for connection in &here.connections {
+            for group in groups.difference(&here.groups) {
+                self.join(&connection.socket, Room::Group(*group));
+            }
+            for group in here.groups.difference(&groups) {
+                connection.socket.leave(Room::Group(*group).name());
+                self.delivery.close(Room::Group(*group));
+            }
+        }
+        here.groups = groups;
+    }
+
+    /// The inbox is open before the first message can be for the connection.
+    fn join(&self, socket: &Socket, room: Room) {
+        self.delivery.open(room);
+        socket.join(room.name());
+    }
+
+    fn forget_if_gone(users: &mut HashMap<u64, Here>, user: u64) {
+        if users.get(&user).is_some_and(|here| here.connections.is_empty() && here.arriving == 0) {
+            users.remove(&user);
+        }
+    }
+
+    fn lock(&self, user: u64) -> MutexGuard<'_, HashMap<u64, Here>> {
+        self.users[user as usize % SPREAD].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all(&self) -> impl Iterator<Item = MutexGuard<'_, HashMap<u64, Here>>> {
+        self.users.iter().map(|users| users.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A connection that is on its way, until it is dropped.
+pub struct Arrival {
+    roster: Arc<Roster>,
+    user: u64,
+}
+
+impl Arrival {
+    /// Whether a tie of the user has changed since.
+    pub fn has_changed(&self) -> bool {
+        self.roster.lock(self.user).get(&self.user).is_some_and(|here| here.changed)
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        let mut users = self.roster.lock(self.user);
+        if let Some(here) = users.get_mut(&self.user) {
+            here.arriving -= 1;
+            if here.arriving == 0 {
+                here.changed = false;
+            }
+        }
+        Roster::forget_if_gone(&mut users, self.user);
+    }
+}

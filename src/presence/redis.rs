@@ -1,1 +1,0 @@
-//! Presence over Redis.

@@ -1,0 +1,203 @@
+//! What other nodes say, done here.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::questions::Reply;
+use super::{Cluster, PATTERN, answer, channel};
+use crate::bus::Sink;
+use crate::bus::wire::{self, Message};
+use crate::close::CloseReason;
+use crate::proto::sio::Kind;
+use crate::socketio::encode::Body;
+use crate::socketio::io::IoInner;
+use crate::socketio::op::{Frames, Op, Selection, Target, Which};
+use crate::socketio::{Args, RemoteSocket};
+
+/// The sink of a server. It holds nothing alive.
+pub struct Receiver {
+    io: Weak<IoInner>,
+    cluster: Weak<Cluster>,
+}
+
+impl Receiver {
+    pub fn new(io: Weak<IoInner>, cluster: Weak<Cluster>) -> Self {
+        Receiver { io, cluster }
+    }
+}
+
+impl Sink for Receiver {
+    fn message(&self, _: &str, message: Bytes) {
+        let (Some(io), Some(cluster)) = (self.io.upgrade(), self.cluster.upgrade()) else { return };
+        match Message::decode(&message) {
+            Ok(message) => receive(&io, &cluster, message),
+            Err(error) => tracing::debug!(%error, "a message of another node is not understood"),
+        }
+    }
+
+    fn restored(&self) {
+        let Some(cluster) = self.cluster.upgrade() else { return };
+        cluster.publish(&[channel::ALL.into()], wire::Body::Hello { wants_answer: true });
+    }
+}
+
+fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
+    let Message { node, run, number, body } = message;
+    let news = match body {
+        wire::Body::Bye => cluster.lock_members().handle_bye(&node, run),
+        _ => cluster.lock_members().handle_heard(&node, run, Instant::now()),
+    };
+    cluster.tell(news);
+    match body {
+        wire::Body::Bye => (),
+        wire::Body::Hello { wants_answer } => {
+            if wants_answer {
+                let here = wire::Body::Hello { wants_answer: false };
+                cluster.publish(&[channel::of_node(&node).into()], here);
+            }
+        }
+        wire::Body::Emit { to, volatile, packet } => {
+            if is_first(cluster, &node, number, &to) {
+                emit(io, &to, volatile, &packet);
+            }
+        }
+        wire::Body::Rooms { of, join, leave } => {
+            let Some(target) = target(io, &of) else { return };
+            let (join, leave) = (shared(&join), shared(&leave));
+            io.post_all(target, |target| Op::Rooms { target, join: join.clone(), leave: leave.clone() });
+        }
+        wire::Body::Disconnect { of, close } => {
+            if let Some(target) = target(io, &of) {
+                let close = close.then_some(CloseReason::ForcedClose);
+                io.post_all(target, |target| Op::Disconnect { target, close });
+            }
+        }
+        wire::Body::Server { packet } => drop(begin(cluster, &node, &packet)),
+        wire::Body::Ask { question, timeout_ms, what } => {
+            let timeout = Duration::from_millis(timeout_ms).min(MAX_TIMEOUT);
+            let way_back = answer::WayBack { cluster: cluster.clone(), node: node.into_owned(), question };
+            match what {
+                wire::Ask::Acks { to, packet } => match selection(io, &to) {
+                    Some(of) => way_back.acks(io, of, body_of(packet), timeout),
+                    None => way_back.send(true, wire::Answer::Acks(Vec::new())),
+                },
+                wire::Ask::Sockets { of } => match selection(io, &of) {
+                    Some(of) => way_back.sockets(io, of),
+                    None => way_back.send(true, wire::Answer::Sockets(Vec::new())),
+                },
+                wire::Ask::Server { packet } => {
+                    let name = way_back.node.clone();
+                    way_back.server(begin(cluster, &name, &packet));
+                }
+            }
+        }
+        wire::Body::Answer { question, last, what } => {
+            let reply = match what {
+                wire::Answer::Acks(acks) => Reply::Acks(acks.into_iter().filter_map(ack).collect()),
+                wire::Answer::Sockets(sockets) => {
+                    let of_node: Arc<str> = (*node).into();
+                    let socket = |socket| RemoteSocket::of_wire(io, of_node.clone(), &socket);
+                    Reply::Sockets(sockets.into_iter().filter_map(socket).collect())
+                }
+                wire::Answer::Server(answer) => Reply::Server(answer.and_then(|packet| args(&packet))),
+            };
+            cluster.lock_questions().handle_answer(question, &node, last, reply);
+        }
+    }
+}
+
+/// However long another node would have it wait.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// What may come by the channels of several rooms is done once.
+fn is_first(cluster: &Cluster, node: &str, number: u64, to: &wire::Selection<'_>) -> bool {
+    to.rooms.len() < 2 || cluster.lock_members().is_first(node, number)
+}
+
+fn emit(io: &Arc<IoInner>, to: &wire::Selection<'_>, volatile: bool, packet: &wire::Packet<'_>) {
+    let Some(selection) = selection(io, to) else { return };
+    let body = body_of(packet.clone());
+    let named = match &selection.namespace {
+        Which::Named(name) => Some(name.clone()),
+        Which::Of(_) => None,
+    };
+    let target = Target::Sockets(Arc::new(selection));
+    match named {
+        Some(namespace) => {
+            let frames = body.frames(Kind::Event, &namespace, None);
+            io.post_all(target, |target| Op::Send {
+                target,
+                frames: Frames::Shared(frames.clone()),
+                volatile,
+            });
+        }
+        None => {
+            let body = Arc::new(body);
+            io.post_all(target, |target| Op::SendNamed { target, body: body.clone(), volatile });
+        }
+    }
+}
+
+/// Starts the program's handler of an event, and runs it until it first waits. `None`: there is none.
+fn begin(cluster: &Arc<Cluster>, node: &str, packet: &wire::Packet<'_>) -> Option<answer::Begun> {
+    let text = std::str::from_utf8(&packet.json).ok()?;
+    let event = crate::proto::sio::Args::of_event(text).ok()?;
+    let handlers = cluster.handlers.read().unwrap_or_else(PoisonError::into_inner);
+    let handler = handlers.get(&*event.name)?.clone();
+    drop(handlers);
+    let args = Args::new(event.list, &packet.attachments);
+    let begun = catch_unwind(AssertUnwindSafe(|| {
+        let mut running = handler(node.into(), args);
+        match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => answer::Begun::Done(answer),
+            Poll::Pending => answer::Begun::Running(cluster.runtime.spawn(running)),
+        }
+    }));
+    begun
+        .inspect_err(
+            |_| tracing::error!(event = %event.name, "a handler of another node's event has panicked"),
+        )
+        .ok()
+}
+
+fn target(io: &IoInner, of: &wire::Selection<'_>) -> Option<Target> {
+    selection(io, of).map(|selection| Target::Sockets(Arc::new(selection)))
+}
+
+fn selection(io: &IoInner, of: &wire::Selection<'_>) -> Option<Selection> {
+    let namespace = match of.namespace.strip_prefix(PATTERN) {
+        Some(number) => Which::Of(io.pattern(number.parse().ok()?)?),
+        None => Which::Named((*of.namespace).into()),
+    };
+    let names = |names: &[Cow<'_, str>]| names.iter().map(|name| Arc::from(&**name)).collect();
+    Some(Selection { namespace, rooms: names(&of.rooms), except: names(&of.except), skip: None })
+}
+
+fn shared(names: &[Cow<'_, str>]) -> Arc<[Arc<str>]> {
+    names.iter().map(|name| Arc::from(&**name)).collect()
+}
+
+fn body_of(packet: wire::Packet<'_>) -> Body {
+    Body::from_parts(packet.json.into_owned(), packet.attachments)
+}
+
+fn args(packet: &wire::Packet<'_>) -> Option<Args> {
+    Args::of_array(std::str::from_utf8(&packet.json).ok()?, &packet.attachments)
+}
+
+type WireAck<'a> = (Cow<'a, str>, Result<wire::Packet<'a>, wire::Missing>);
+
+fn ack(
+    (socket, answer): WireAck<'_>,
+) -> Option<(crate::ids::SocketId, Result<Args, crate::socketio::AckError>)> {
+    let answer = match answer {
+        Ok(packet) => Ok(args(&packet)?),
+        Err(missing) => Err(missing.into()),
+    };
+    Some((socket.parse().ok()?, answer))
+}
