@@ -9,7 +9,7 @@ mod proxy;
 mod server;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -82,26 +82,39 @@ mod sharded {
 mod redis_6 {
     use super::*;
 
-    /// Redis 6.2, as `scripts/setup.sh` puts it there.
-    fn binary() -> PathBuf {
-        let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-tests/.redis-6.2/redis-server");
-        assert!(place.is_file(), "these tests need {}: run scripts/setup.sh", place.display());
-        place
+    /// Redis 6.2, where `scripts/setup.sh` has put it. Not every machine can have it.
+    fn binary() -> Option<PathBuf> {
+        let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-tests/.cache/redis-6.2/redis-server");
+        if !place.is_file() {
+            eprintln!("left out, for there is no {}: scripts/setup.sh gets it", place.display());
+            return None;
+        }
+        Some(place)
     }
 
-    fn nodes(linger: Duration) -> Nodes<RedisServer> {
+    fn nodes(binary: &Path, linger: Duration) -> Nodes<RedisServer> {
         static SERVER: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
-        let server = shared(&SERVER, || RedisServer::start_with(&binary(), &[]));
+        let server = shared(&SERVER, || RedisServer::start_with(binary, &[]));
         assert!(server.ask::<String>("INFO server").contains("redis_version:6.2"));
         let url = server.url();
         Nodes::new(server, url, PubSubMode::Auto, linger)
     }
 
-    contract::contract_tests!(nodes(Duration::ZERO), nodes(LINGER));
+    macro_rules! nodes_or_leave_out {
+        ($linger:expr) => {
+            match binary() {
+                Some(binary) => nodes(&binary, $linger),
+                None => return,
+            }
+        };
+    }
+
+    contract::contract_tests!(nodes_or_leave_out!(Duration::ZERO), nodes_or_leave_out!(LINGER));
 
     #[tokio::test]
     async fn sharded_is_not_to_be_had() {
-        let server = RedisServer::start_with(&binary(), &[]);
+        let Some(binary) = binary() else { return };
+        let server = RedisServer::start_with(&binary, &[]);
         let recorder = Recorder::new();
         let options =
             RedisOptions { url: server.url(), pubsub: PubSubMode::Sharded, ..RedisOptions::default() };
@@ -223,6 +236,43 @@ async fn comes_back_when_redis_was_killed_and_restarted() {
     wait_for_outages(&a.1, 2).await;
     wait_for_outages(&b.1, 2).await;
     assert_linked(&a, &b, "x", "again").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outages_lose_messages_but_neither_double_nor_reorder_them() {
+    let mut redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    b.0.subscribe("x").await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let sender = tokio::spawn({
+        let (bus, stop) = (a.0.clone(), stop.clone());
+        async move {
+            let mut taken = 0_u64;
+            for n in 0_u64.. {
+                if stop.load(Ordering::Relaxed) {
+                    return taken;
+                }
+                taken += u64::from(bus.publish("x", n.to_string().into()).is_ok());
+                if n % 10 == 0 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            }
+            taken
+        }
+    });
+    for outage in 1..=3 {
+        let before = b.1.told().len();
+        b.1.wait_until("more messages", |told| told.len() > before + 100).await;
+        redis.restart();
+        wait_for_outages(&a.1, outage).await;
+        wait_for_outages(&b.1, outage).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let taken = sender.await.unwrap();
+    let told = b.1.told();
+    let numbers: Vec<u64> = told.iter().filter_map(|told| told.strip_prefix("x: ")?.parse().ok()).collect();
+    let wrong = numbers.windows(2).find(|pair| pair[0] >= pair[1]);
+    assert_eq!(wrong, None, "of {} messages that arrived and {taken} that were taken", numbers.len());
 }
 
 #[tokio::test]
@@ -393,15 +443,14 @@ async fn follows_sentinel_to_the_new_master() {
         bus.subscribe("x").await.unwrap();
     }
     assert_linked(&a, &b, "x", "before").await;
-    let published =
-        |server: &RedisServer| server.ask::<String>("INFO commandstats").contains("cmdstat_publish");
-    assert!(published(&master) && !published(&replica));
+    let heard = |server: &RedisServer| server.ask::<Vec<String>>("PUBSUB CHANNELS socketio:*");
+    assert_eq!((heard(&master), heard(&replica)), (vec!["socketio:x".to_owned()], vec![]));
 
     master.kill();
     wait_for_outages(&a.1, 1).await;
     wait_for_outages(&b.1, 1).await;
     assert_linked(&a, &b, "x", "after").await;
-    assert!(published(&replica), "they meet at the new master");
+    assert_eq!(heard(&replica), ["socketio:x"], "they meet at the new master");
 
     let nobody = node(&format!("redis-sentinel://{}/other", hosts.join(","))).await;
     assert!(!nobody.0.is_up(), "no such master");
@@ -467,6 +516,37 @@ async fn follows_the_cluster_to_a_promoted_replica() {
     assert_all_linked(&a, &b, "after").await;
     let heard = cluster.servers[3].ask::<Vec<String>>("PUBSUB SHARDCHANNELS socketio:*");
     assert!(!heard.is_empty(), "the replica of old has its master's channels");
+}
+
+/// A master that is told to let its replica take over goes on living, as a replica.
+#[tokio::test]
+async fn goes_along_with_a_planned_fail_over() {
+    let cluster = RedisCluster::start(3, 1);
+    let [a, b] = two_on(&cluster).await;
+    assert_all_linked(&a, &b, "before").await;
+    let () = cluster.servers[3].ask("CLUSTER FAILOVER");
+    cluster.servers[3].wait_for("ROLE", |role: &redis::Value| {
+        matches!(role, redis::Value::Array(role) if role[0] == redis::Value::BulkString(b"master".into()))
+    });
+    for channel in CHANNELS {
+        wait_until_linked(&a, &b, channel).await;
+        wait_until_linked(&b, &a, channel).await;
+    }
+}
+
+/// Publishes until it arrives: some of it may be lost where nothing says when all is well again.
+async fn wait_until_linked(
+    from: &(Arc<RedisBus>, Arc<Recorder>),
+    to: &(Arc<RedisBus>, Arc<Recorder>),
+    channel: &str,
+) {
+    let expected = format!("{channel}: at last");
+    wait_until("a message arrives", || {
+        // It may be down just now.
+        let _ = from.0.publish(channel, "at last".into());
+        to.1.told().contains(&expected)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::proto::http::Network;
+
 /// A value as it came in.
 #[derive(Clone, Copy)]
 pub(super) enum Raw<'a> {
@@ -174,6 +176,16 @@ impl Value for Vec<String> {
     }
 }
 
+impl Value for Vec<Network> {
+    const EXPECTED: &'static str = "a list of addresses and networks such as 127.0.0.1, ::1 or 10.0.0.0/8";
+    fn parse(raw: Raw<'_>) -> Option<Self> {
+        Vec::<String>::parse(raw)?.iter().map(|text| text.parse().ok()).collect()
+    }
+    fn to_toml(&self) -> toml::Value {
+        self.iter().map(ToString::to_string).collect::<Vec<_>>().into()
+    }
+}
+
 impl Value for Vec<Transport> {
     const EXPECTED: &'static str = "a list of polling and websocket";
     fn parse(raw: Raw<'_>) -> Option<Self> {
@@ -223,6 +235,16 @@ words! {
         Open = "open",
         /// With a signed token.
         Jwt = "jwt",
+    }
+}
+
+words! {
+    /// What is done about a message with a word of `im.words_file`.
+    WordsMode, "mask or refuse" {
+        /// Its characters become `*`.
+        Mask = "mask",
+        /// The message is not accepted.
+        Refuse = "refuse",
     }
 }
 
@@ -338,6 +360,16 @@ mod tests {
         }
         for text in ["", "MB", "1M", "1K", "-1", "1.5MB", "0x10", "99999999999GiB", "１MB"] {
             assert_eq!(size(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn networks() {
+        let list = |text| Vec::<Network>::parse(Raw::Text(text)).map(|list| list.to_text());
+        assert_eq!(list("").as_deref(), Some("[]"));
+        assert_eq!(list("127.0.0.1, fd00::/8").as_deref(), Some(r#"["127.0.0.1", "fd00::/8"]"#));
+        for text in ["localhost", "10.0.0.0/33", "10.0.0.1,"] {
+            assert_eq!(list(text), None, "{text:?}");
         }
     }
 

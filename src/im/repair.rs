@@ -97,7 +97,7 @@ impl Im {
         if let Some(after) = missed_after {
             let im = self.clone();
             self.runtime.spawn(async move {
-                im.reload_groups().await;
+                im.reload_ties().await;
                 im.catch_up(after).await;
             });
         }

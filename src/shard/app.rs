@@ -1,6 +1,6 @@
 //! What runs on a shard: the layer above, seen from below.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use super::core::Core;
@@ -45,8 +45,10 @@ pub trait App: Sized + 'static {
 pub struct Request {
     /// Its head.
     pub head: RequestHead,
-    /// Where it came from.
+    /// The other end of its connection: the client, or a proxy.
     pub remote: SocketAddr,
+    /// The client's address: that of `remote`, or what trusted proxies say.
+    pub client_ip: IpAddr,
     /// When it came.
     pub time: SystemTime,
 }

@@ -1,5 +1,6 @@
 //! All state of a shard, and what an application may do with it. Plain data of one thread.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub(super) struct Entry<C> {
     pub client: Option<C>,
     pub sid: Sid,
     pub mount: u16,
+    /// The client's address, where the session counts for it.
+    pub ip: Option<Box<IpAddr>>,
     /// Listed for output at the end of this turn.
     pub dirty: bool,
     /// The WebSocket that carries it.

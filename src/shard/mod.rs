@@ -45,7 +45,7 @@ use self::polling::Refusal;
 use crate::close::CloseReason;
 use crate::ids::{Key, ShardId, Sid};
 use crate::proto::eio::Packet;
-use crate::proto::http::RequestHead;
+use crate::proto::http::{RequestHead, X_FORWARDED_FOR, client_ip, is_trusted};
 use crate::session::{Link, Session, Time, Transport};
 
 pub use self::app::{App, Counts, Request};
@@ -242,8 +242,10 @@ impl<A: App> Shard<A> {
     }
 
     fn accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
-        let by_address = self.core.limits.max_connections_per_ip > 0;
-        let ip = by_address.then(|| remote.ip());
+        // For those behind a trusted proxy their sessions are counted.
+        let by_address = self.core.limits.max_connections_per_ip > 0
+            && !is_trusted(remote.ip(), &self.core.limits.trusted_proxies);
+        let ip = by_address.then(|| remote.ip().to_canonical());
         let welcome = self.core.node.connected(ip, &self.core.limits);
         // Small frames must not wait for the peer's delayed acks. It fails only where the peer has gone.
         let _ = stream.set_nodelay(true);
@@ -289,10 +291,18 @@ impl<A: App> Shard<A> {
             return Err(Refusal::Full(Full::Leaving));
         }
         self.core.node.takes_handshake(self.core.now, &self.core.limits).map_err(Refusal::Full)?;
-        let request = Request { head, remote, time: SystemTime::now() };
+        let limits = self.core.limits.clone();
+        let forwarded = head.header_values(X_FORWARDED_FOR);
+        let client_ip = client_ip(remote.ip(), forwarded, &limits.trusted_proxies);
+        let request = Request { head, remote, client_ip, time: SystemTime::now() };
         self.app
             .allow(&self.core, mount, &request)
             .map_err(|message| Refusal::Error(reply::HandshakeError::Forbidden(message)))?;
+        let by_address =
+            limits.max_connections_per_ip > 0 && is_trusted(remote.ip(), &limits.trusted_proxies);
+        if by_address {
+            self.core.node.address_came(client_ip, &limits).map_err(Refusal::Full)?;
+        }
         let (id, now, mounts) = (self.core.id, self.core.now, self.core.mounts.clone());
         let mut sid = Sid::random(id, 0);
         let session = self.core.sessions.insert_with(|key| {
@@ -303,6 +313,7 @@ impl<A: App> Shard<A> {
                 sid,
                 // There are as many mounts as somebody has written down.
                 mount: mount as u16,
+                ip: by_address.then(|| Box::new(client_ip)),
                 dirty: false,
                 websocket: None,
                 probe: None,

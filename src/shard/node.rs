@@ -47,20 +47,43 @@ impl Node {
         if limits.max_connections > 0 && before >= limits.max_connections {
             full = Some(Full::Node);
         }
-        if let Some(ip) = ip {
-            let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = per_ip.entry(ip).or_default();
-            *count += 1;
-            if *count > limits.max_connections_per_ip {
-                full = Some(Full::Address);
-            }
+        if ip.is_some_and(|ip| !self.count_address(ip, limits)) {
+            full = Some(Full::Address);
         }
-        match full {
-            Some(full) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                Err(full)
+        self.welcome(full)
+    }
+
+    /// A client behind a trusted proxy wants a session. Unless it is refused, [`Node::address_left`] must follow.
+    pub(super) fn address_came(&self, ip: IpAddr, limits: &Limits) -> Result<(), Full> {
+        if self.count_address(ip, limits) {
+            return Ok(());
+        }
+        self.address_left(ip);
+        self.welcome(Some(Full::Address))
+    }
+
+    fn welcome(&self, full: Option<Full>) -> Result<(), Full> {
+        let Some(full) = full else { return Ok(()) };
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(full)
+    }
+
+    /// Counts one more for an address; whether that is within its share.
+    fn count_address(&self, ip: IpAddr, limits: &Limits) -> bool {
+        let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = per_ip.entry(ip).or_default();
+        *count += 1;
+        *count <= limits.max_connections_per_ip
+    }
+
+    /// One that was counted for an address is gone.
+    pub(super) fn address_left(&self, ip: IpAddr) {
+        let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = per_ip.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                per_ip.remove(&ip);
             }
-            None => Ok(()),
         }
     }
 
@@ -68,29 +91,19 @@ impl Node {
     pub(super) fn disconnected(&self, ip: Option<IpAddr>) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(ip) = ip {
-            let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = per_ip.get_mut(&ip) {
-                *count -= 1;
-                if *count == 0 {
-                    per_ip.remove(&ip);
-                }
-            }
+            self.address_left(ip);
         }
     }
 
     /// A handshake wants a session.
     pub(super) fn takes_handshake(&self, now: Time, limits: &Limits) -> Result<(), Full> {
-        let welcome = if self.leaving.load(Ordering::Relaxed) {
-            Err(Full::Leaving)
+        self.welcome(if self.leaving.load(Ordering::Relaxed) {
+            Some(Full::Leaving)
         } else if self.fits_into_second(now, limits.handshakes_per_second) {
-            Ok(())
+            None
         } else {
-            Err(Full::Handshakes)
-        };
-        if welcome.is_err() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-        }
-        welcome
+            Some(Full::Handshakes)
+        })
     }
 
     /// Counts one more handshake, unless this second has had `limit` (0 for none).
@@ -154,6 +167,11 @@ mod tests {
         for last in 1..=4 {
             node.disconnected(ip(last));
         }
+        // Sessions of clients behind a proxy count as connections do.
+        let client = ip(9).unwrap();
+        assert_eq!(node.address_came(client, &limits), Ok(()));
+        assert_eq!(node.address_came(client, &limits), Err(Full::Address));
+        node.address_left(client);
         assert_eq!((node.connections(), node.per_ip.lock().unwrap().len()), (0, 0));
     }
 

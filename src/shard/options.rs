@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::http::HeadLimits;
+use crate::proto::http::{HeadLimits, Network};
 use crate::session::{Settings, Transport};
 
 /// A path that sessions are served at.
@@ -61,8 +61,10 @@ impl Cors {
 pub struct Limits {
     /// Connections of the whole node; 0 for no limit.
     pub max_connections: usize,
-    /// Connections from one address; 0 for no limit.
+    /// Connections from one address, and sessions of one address behind a trusted proxy; 0 for no limit.
     pub max_connections_per_ip: usize,
+    /// The proxies whose `X-Forwarded-For` is believed. Default: none.
+    pub trusted_proxies: Vec<Network>,
     /// Handshakes per second over the whole node; 0 for no limit.
     pub handshakes_per_second: u32,
     /// Packets per second from one connection; 0 for no limit.
@@ -84,6 +86,7 @@ impl Default for Limits {
         Limits {
             max_connections: 0,
             max_connections_per_ip: 0,
+            trusted_proxies: Vec::new(),
             handshakes_per_second: 0,
             packets_per_second: 0,
             bytes_per_second: 0,

@@ -232,6 +232,9 @@ impl<A: App> Shard<A> {
     fn session_closed(&mut self, key: Key, reason: CloseReason) {
         let Some(entry) = self.core.sessions.remove(key) else { return };
         self.core.node.session_closed();
+        if let Some(ip) = entry.ip {
+            self.core.node.address_left(*ip);
+        }
         if let Some(websocket) = entry.websocket {
             self.core.close_websocket(websocket, reason.ws_code(), reason.as_str());
         }

@@ -1,6 +1,6 @@
 //! How a client came: the request that opened its session, and what it said when it joined the namespace.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -63,6 +63,12 @@ impl Handshake {
     /// The other end of the TCP connection: the client, or a proxy.
     pub fn address(&self) -> SocketAddr {
         self.request.remote
+    }
+
+    /// The client's address: that of [`Handshake::address`], or, where that is a trusted proxy (see
+    /// [`Limits::trusted_proxies`](crate::Limits::trusted_proxies)), what it says in `X-Forwarded-For`.
+    pub fn client_ip(&self) -> IpAddr {
+        self.request.client_ip
     }
 
     /// When the request came.

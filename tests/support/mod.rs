@@ -59,11 +59,16 @@ impl Client {
 
     /// Asks for a WebSocket; gives the whole answer where that is refused.
     pub async fn upgrade(address: SocketAddr, target: &str) -> Result<Client, String> {
-        let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Test: yes\r\n\r\n"
         );
+        Self::upgrade_with(address, &request).await
+    }
+
+    /// The same, with the whole request.
+    pub async fn upgrade_with(address: SocketAddr, request: &str) -> Result<Client, String> {
+        let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut input = Vec::new();
         let end = loop {

@@ -6,12 +6,14 @@
 //! routes, knows Engine.IO, or holds more of a peer's bytes than the limit it was given.
 
 mod body;
+mod forwarded;
 mod framing;
 mod head;
 mod query;
 mod response;
 
 pub use body::Body;
+pub use forwarded::{BadNetwork, Network, X_FORWARDED_FOR, client_ip, is_trusted};
 pub use framing::Framing;
 pub use head::{HeadLimits, Method, RequestHead};
 pub use query::parse_query;

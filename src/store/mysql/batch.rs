@@ -118,13 +118,19 @@ impl Lock {
         );
         let select = messages::SELECT;
         let client = list(
-            appends.iter().filter_map(client_key).map(|(user, id)| format!("({user}, {})", Bytes(id.as_bytes()))),
+            appends
+                .iter()
+                .filter_map(client_key)
+                .map(|(user, id)| format!("({user}, {})", Bytes(id.as_bytes()))),
         );
         if !client.is_empty() {
             let _ = write!(script, "; {select} WHERE (m.from_user_id, m.client_message_id) IN ({client})");
         }
         let own = list(
-            appends.iter().filter(|append| append.maybe_stored).map(|append| Bytes(append.message_id.as_bytes())),
+            appends
+                .iter()
+                .filter(|append| append.maybe_stored)
+                .map(|append| Bytes(append.message_id.as_bytes())),
         );
         if !own.is_empty() {
             let _ = write!(
