@@ -146,6 +146,25 @@ export const WORDS = {
     'cluster.alone': 'This node is alone. With cluster.redis_url set, others appear here.',
 
     'error.unreachable': 'The server does not answer.',
+    'error.wrong_credentials': 'There is no such account with this password.',
+    'error.password_too_short': 'The password is too short.',
+    'error.password_too_long': 'The password is too long.',
+    'error.username_taken': 'This user name is taken.',
+    'error.token_expired': 'Your session has ended. Please sign in again.',
+    'error.token_invalid': 'Your session is not valid here. Please sign in again.',
+    'error.token_malformed': 'Your session is not valid here. Please sign in again.',
+    'error.rate_limited': 'Too often. Please wait a moment.',
+    'error.group_not_found': 'There is no such group.',
+    'error.not_a_member': 'You are not a member of this group.',
+    'error.already_a_member': 'Already a member.',
+    'error.group_full': 'The group is full.',
+    'error.owner_cannot_leave': 'The owner cannot leave the group.',
+    'error.forbidden': 'You may not do this.',
+    'error.muted': 'You may not write here for now.',
+    'error.blocked': 'This user does not take messages from you.',
+    'error.not_friends': 'You are not friends.',
+    'error.too_late': 'It is too late to take this message back.',
+    'error.forbidden_word': 'The message contains a word that is not allowed here.',
     'error.other': '{message}',
   },
   zh: {
@@ -293,6 +312,25 @@ export const WORDS = {
     'cluster.alone': '只有这一个节点。设置 cluster.redis_url 后，其他节点会出现在这里。',
 
     'error.unreachable': '服务器没有响应。',
+    'error.wrong_credentials': '账号或密码不正确。',
+    'error.password_too_short': '密码太短。',
+    'error.password_too_long': '密码太长。',
+    'error.username_taken': '用户名已被占用。',
+    'error.token_expired': '登录已过期，请重新登录。',
+    'error.token_invalid': '登录无效，请重新登录。',
+    'error.token_malformed': '登录无效，请重新登录。',
+    'error.rate_limited': '操作太频繁，请稍候。',
+    'error.group_not_found': '没有这个群。',
+    'error.not_a_member': '你不是这个群的成员。',
+    'error.already_a_member': '已经是成员。',
+    'error.group_full': '群已满。',
+    'error.owner_cannot_leave': '群主不能退出群。',
+    'error.forbidden': '没有权限。',
+    'error.muted': '你暂时不能在此发言。',
+    'error.blocked': '对方不接收你的消息。',
+    'error.not_friends': '你们还不是好友。',
+    'error.too_late': '已超过撤回时限。',
+    'error.forbidden_word': '消息含有不允许的词语。',
     'error.other': '{message}',
   },
 };
@@ -321,9 +359,9 @@ export function t(key, values = {}) {
   return words.replace(/\{(\w+)\}/g, (_, name) => (name === 'n' ? number(values.n) : String(values[name] ?? '')));
 }
 
-/** Words for an error of the API or of an ack. */
+/** Words for an error of the API or of an ack; the server's own where we have none for its code. */
 export function errorWords({ code, message }) {
-  return code === 'unreachable' ? t('error.unreachable') : t('error.other', { message: message || code });
+  return `error.${code}` in WORDS[language] ? t(`error.${code}`) : t('error.other', { message: message || code });
 }
 
 export function number(value, options) {

@@ -123,7 +123,9 @@ export class Link extends EventTarget {
       this.#set({ phase: 'online', attempt: 0, reason: null, nodeId, movedFrom });
       this.dispatchEvent(new Event('online'));
     });
-    socket.on('kicked', ({ reason } = {}) => this.#end('kicked', { code: reason ?? 'kicked', message: '' }));
+    socket.on('kicked', ({ reason = 'kicked' } = {}) => {
+      this.#end(reason === 'token_expired' ? 'refused' : 'kicked', { code: reason, message: '' });
+    });
     // The node goes down. Leaving before it must be killed costs nobody anything.
     socket.on('draining', ({ reconnectInMs = 0 } = {}) => this.#after(reconnectInMs, () => manager.engine?.close()));
     socket.on('connect_error', (error) => {

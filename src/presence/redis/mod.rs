@@ -227,6 +227,13 @@ impl RedisPresence {
     }
 }
 
+/// The users that a message on [`CHANNEL`] says have come to the node that sends it. `None`: anybody may have.
+pub fn arrivals(message: &Bytes) -> Option<Vec<u64>> {
+    let announcement = Announcement::decode(message)?;
+    let is_sure = announcement.hold(Duration::MAX).is_none();
+    is_sure.then(|| announcement.here().map(|(user, _)| user).collect())
+}
+
 /// The nodes of the cluster that meets at this Redis, by name. For a program that is none of them.
 pub async fn status(url: &str) -> Result<Vec<NodeStatus>, PresenceError> {
     let RedisPresenceOptions { timeout, prefix, .. } = RedisPresenceOptions::default();
