@@ -85,13 +85,14 @@ async fn three_nodes_write_to_the_same_conversations() {
     for _ in 0..3 {
         stores.push(Arc::new(open(&url).await));
     }
-    // Every message goes to two of the nodes at once, as that of a client which lost its connection does.
+    // Every message goes to two of the nodes at once, as that of a client which lost its connection does. Each third one
+    // names another conversation when it is repeated.
     let mut answers = Vec::new();
     for n in 0..EACH {
         for (node, store) in stores.iter().enumerate() {
-            let new = |node: usize| named(message(1 + n % 5, "x"), &format!("{node}/{n}"));
-            answers.push((node, n, store.append(new(node))));
-            answers.push((node, n, stores[(node + 1) % 3].append(new(node))));
+            let new = |group: u64| named(message(1 + group % 5, "x"), &format!("{node}/{n}"));
+            answers.push((node, n, store.append(new(n))));
+            answers.push((node, n, stores[(node + 1) % 3].append(new(n + u64::from(n % 3 == 0)))));
         }
         if n % 20 == 0 {
             tokio::task::yield_now().await;

@@ -98,6 +98,9 @@ impl Im {
         if self.roster.leave(user.id(), socket.id()) {
             self.presence.leave(user.id(), Timestamp::now());
             self.forget_watcher(socket);
+            if self.roster.connections(user.id()).is_empty() {
+                self.twins.forget(user.id());
+            }
             self.expiries.remove(socket);
         }
     }

@@ -9,6 +9,7 @@
 //! | `roster` | who is connected to this node |
 //! | `inbox`, `delivery` | stored messages to the clients here, in order |
 //! | `relay` | what the nodes tell each other |
+//! | `twins` | which senders have devices on other nodes |
 //! | `repair` | what the bus has lost, out of the store |
 //! | `watchers` | who wants to know when somebody comes or goes |
 
@@ -34,6 +35,7 @@ mod rooms;
 mod roster;
 mod send_message;
 mod sync_messages;
+mod twins;
 mod typing;
 mod watchers;
 pub mod words;
@@ -53,6 +55,7 @@ use self::limits::Limits;
 
 use self::repair::Repair;
 use self::roster::Roster;
+use self::twins::Twins;
 use self::words::Words;
 use crate::presence::Presence;
 use crate::proto::sio::RESERVED_EVENTS;
@@ -122,6 +125,7 @@ pub struct Im {
     delivery: Arc<Delivery>,
     roster: Arc<Roster>,
     repair: Repair,
+    twins: Twins,
     identities: Identities,
     expiries: Expiries,
     limits: Limits,
@@ -150,6 +154,7 @@ impl Im {
             delivery,
             roster,
             repair,
+            twins: Twins::default(),
             identities,
             expiries,
             limits,

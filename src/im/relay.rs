@@ -9,7 +9,7 @@ use super::inbox::Push;
 use super::room::Room;
 use super::roster::Connection;
 use crate::socketio::Args;
-use crate::store::{Conversation, Timestamp};
+use crate::store::{Conversation, Message, Timestamp};
 
 /// A stored message, to the nodes with the room.
 const MESSAGE: &str = "im.message";
@@ -70,14 +70,28 @@ impl Im {
     }
 
     /// Sends a message that was stored here to the nodes whose users it is for.
-    pub(super) fn publish(self: &Arc<Self>, push: &Push, id: u64) {
-        let mut rooms = Room::all_of(push.conversation);
-        let Some(first) = rooms.next() else { return };
+    pub(super) fn publish(self: &Arc<Self>, push: &Push, message: &Message) {
+        let sender = message.from_user_id;
+        let is_for_recipient_only = matches!(push.conversation, Conversation::Private { low, high } if low != high)
+            && !self.is_needed_elsewhere(sender, push);
+        let rooms = Room::all_of(push.conversation);
+        let rooms = rooms.filter(|room| !is_for_recipient_only || *room != Room::User(sender));
+        if !self.publish_in(rooms, push) {
+            self.not_published(message.id);
+        }
+    }
+
+    /// Sends a message to the nodes with other devices of its sender.
+    pub(super) fn publish_to_devices_of(&self, user: u64, push: &Push) {
+        self.publish_in(std::iter::once(Room::User(user)), push);
+    }
+
+    /// `false`: the bus does not take it now.
+    fn publish_in(&self, mut rooms: impl Iterator<Item = Room>, push: &Push) -> bool {
+        let Some(first) = rooms.next() else { return true };
         let nodes = rooms.fold(self.io.to(first.to_string()), |nodes, room| nodes.to(room.to_string()));
         let args = (push.conversation, push.seq, push.created_at, push.previous_at, &*push.json);
-        if !nodes.server_side_emit(MESSAGE, args) {
-            self.not_published(id);
-        }
+        nodes.server_side_emit(MESSAGE, args)
     }
 
     /// Takes a change of membership into effect, on every node.

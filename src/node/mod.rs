@@ -18,11 +18,12 @@ use self::ear::Ear;
 use self::secrets::Secrets;
 use crate::api::{self, Accounts};
 use crate::auth::{KeyError, PasswordError};
+use crate::bus::Bus as _;
 use crate::bus::redis::{RedisBus, UrlError};
 use crate::config::{self, AuthMode, Config, LogFormat};
 use crate::im::words::WordsError;
 use crate::im::{Im, Parts, Watchers};
-use crate::presence::redis::RedisPresence;
+use crate::presence::redis::{self, RedisPresence};
 use crate::presence::{Load, LocalPresence, Presence, PresenceError, Watcher};
 use crate::socketio::{Io, Server};
 use crate::store::{MysqlStore, SqliteStore, Store, StoreError, Timestamp};
@@ -174,6 +175,8 @@ async fn join(config: &Config, io: &Io, told: &Arc<Told>) -> Result<Others, Node
     let presence = RedisPresence::start(options::presence(config), bus.clone(), watcher)?;
     let presence = Arc::new(presence);
     ear.set_presence(&presence);
+    // Also where nobody watches anybody: the service wants to know which users have come to other nodes.
+    drop(bus.subscribe(redis::CHANNEL));
     joining.with(bus.clone());
     Ok(Others { presence, ear: Some(ear), bus: Some(bus) })
 }

@@ -133,14 +133,14 @@ impl Watches {
 
     /// The user has left some node.
     pub(super) fn gone(&mut self, user: u64, at: Timestamp, now: Instant) {
-        let Some(watched) = self.watched.get_mut(&user).filter(|watched| watched.told != Told::Offline)
-        else {
-            return;
-        };
+        let Some(watched) = self.watched.get_mut(&user) else { return };
         self.heard += 1;
         watched.heard = self.heard;
-        watched.told = Told::Online;
-        watched.left = Some((at, now));
+        if watched.told != Told::Offline {
+            watched.told = Told::Online;
+            watched.left = Some((at, now));
+        }
+        // Even if all is told: an answer that is on its way may still have seen the user there.
         self.look(user, now);
     }
 
@@ -294,6 +294,22 @@ mod tests {
         let question = ask(&mut watches, now);
         watches.unwatch(1);
         watches.watch(1, true, now);
+        watches.answer(question, nowhere(), now);
+        assert_eq!(tells(&mut watches), []);
+    }
+
+    #[test]
+    fn an_answer_from_before_a_user_went_does_not_bring_the_user_back() {
+        let now = Instant::now();
+        let mut watches = Watches::default();
+        watches.watch(1, false, now);
+        let question = ask(&mut watches, now);
+        watches.answer(question, nowhere(), now);
+        watches.look_at_all(now);
+        let question = ask(&mut watches, now);
+        watches.gone(1, at(1), now);
+        watches.answer(question, Seen::Online { since: at(0) }, now);
+        let question = ask(&mut watches, now);
         watches.answer(question, nowhere(), now);
         assert_eq!(tells(&mut watches), []);
     }

@@ -152,8 +152,17 @@ pub async fn history(
 ///
 /// On MySQL a message may be committed after one with a greater id: who wants all of them goes back a little.
 pub async fn committed_after(tx: &mut dyn Tx, id: u64, limit: u32) -> Result<Vec<Message>, StoreError> {
+    // The page first: MySQL would rather begin with all conversations, and sort what is in them.
+    const AFTER: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM (SELECT id AS page_id FROM messages WHERE id > ? ORDER BY id LIMIT ?) page \
+         JOIN messages m ON m.id = page.page_id ",
+        joined!(),
+        "ORDER BY m.id"
+    );
     let limit = u64::from(limit.min(MAX_SYNC_LIMIT));
-    select(tx, "WHERE m.id > ? ORDER BY m.id LIMIT ?", values![id, limit]).await
+    tx.query(AFTER, values![id, limit]).await?.iter().map(from_row).collect()
 }
 
 /// The greatest id of a message; 0 when there is none.

@@ -13,7 +13,6 @@ pub(super) struct Step {
     /// For SQLite.
     pub sqlite: &'static str,
     /// For MySQL and MariaDB.
-    #[allow(dead_code, reason = "read by the store over MySQL")]
     pub mysql: &'static str,
 }
 

@@ -100,7 +100,7 @@ impl Default for RedisPresenceOptions {
             lease: Duration::from_secs(10),
             renewal: Duration::from_secs(3),
             grace: Duration::from_secs(3),
-            batch_interval: Duration::from_millis(50),
+            batch_interval: Duration::from_millis(100),
             timeout: Duration::from_secs(1),
             prefix: DEFAULT_PREFIX.to_owned(),
         }
@@ -225,6 +225,13 @@ impl RedisPresence {
             outages: outages.load(Relaxed),
         }
     }
+}
+
+/// The users that a message on [`CHANNEL`] says have come to the node that sends it. `None`: anybody may have.
+pub fn arrivals(message: &Bytes) -> Option<Vec<u64>> {
+    let announcement = Announcement::decode(message)?;
+    let is_sure = announcement.hold(Duration::MAX).is_none();
+    is_sure.then(|| announcement.here().map(|(user, _)| user).collect())
 }
 
 /// The nodes of the cluster that meets at this Redis, by name. For a program that is none of them.

@@ -127,6 +127,7 @@ impl Writer {
             match batch::store(session, &mut self.ids, &mut self.pending[..size], locking).await {
                 Ok(outcomes) => {
                     (self.backoff, self.trouble) = (Backoff::default(), None);
+                    self.health.stored();
                     self.answer(outcomes);
                     locking = Locking::Wait;
                 }
@@ -147,6 +148,7 @@ impl Writer {
                     self.fail(size, &fault.into());
                 }
                 Err(fault) => {
+                    self.health.refused(&fault);
                     self.fail(size, &fault.clone().into());
                     return Err(fault);
                 }

@@ -157,7 +157,6 @@ fn pages_come_in_order_from_the_index() {
     let plans = plans!(|tx| {
         messages::sync(tx, PRIVATE, 0, 10).await?;
         messages::history(tx, PRIVATE, Start::BeforeSeq(9), 10).await?;
-        messages::committed_after(tx, 0, 10).await?;
         groups::members(tx, 1, 0, 10).await?;
     });
     for (sql, plan) in plans {
