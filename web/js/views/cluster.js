@@ -91,7 +91,7 @@ export class ClusterView {
         lease.style.width = `${(left / (longest || 1)) * 100}%`;
         setText(leaseWords, t('cluster.node.lease.left', { n: Math.round(left / 1000) }));
         const time = span(Date.now() - Date.parse(node.since));
-        setText(up, node.isGone ? t('cluster.gone.hint') : `${t('cluster.node.up', { time })} · ${t('cluster.node.epoch', { n: node.epoch })}`);
+        setText(up, t(node.isGone ? 'cluster.gone.hint' : 'cluster.node.up', { time }));
       },
     };
   }
