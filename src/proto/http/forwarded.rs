@@ -122,7 +122,7 @@ fn address_of(hop: &[u8]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::http::HeadLimits;
+    use crate::proto::http::{HeadLimits, RequestHead};
     use proptest::prelude::*;
 
     fn network(text: &str) -> Network {
