@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub mod comeback;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
