@@ -19,7 +19,8 @@ With no settings at all it runs alone: Socket.IO on 127.0.0.1:8081, HTTP on 127.
 file under ./data.
 
   tokio-socketio           runs the node until SIGTERM or Ctrl-C
-  tokio-socketio config    prints the effective settings, their meaning and where each was set";
+  tokio-socketio config    prints the effective settings, their meaning and where each was set
+  tokio-socketio status    prints the nodes of the cluster: leases, connections, users";
 
 const SOURCES: &str = "\
 Settings come from a TOML file (--config FILE, else ./tokio-socketio.toml if it exists), then the environment,
@@ -49,6 +50,15 @@ enum Command {
         /// Print the reference of all settings as Markdown instead
         #[arg(long)]
         reference: bool,
+    },
+    /// Print the nodes of a cluster, their leases, connections and users
+    Status {
+        /// The Redis that the nodes meet at (cluster.redis_url)
+        #[arg(long, value_name = "URL")]
+        redis: Option<String>,
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -117,6 +127,13 @@ fn database_in(directory: &str) -> String {
 pub enum Invocation {
     /// Run the node.
     Run(Box<Config>),
+    /// Print what the cluster that meets at this Redis is like.
+    Status {
+        /// Where Redis is.
+        redis: String,
+        /// As JSON.
+        json: bool,
+    },
     /// Print this text and leave.
     Print(String),
 }
@@ -141,6 +158,9 @@ pub enum CliError {
     /// The settings were refused.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// It is not known where Redis is.
+    #[error("status: where do the nodes meet? Give --redis redis://HOST:PORT, or set cluster.redis_url")]
+    NoRedis,
 }
 
 /// The invocation from this process's arguments, environment and settings file. `--help`, `--version` and faults are
@@ -185,6 +205,13 @@ pub fn parse_from(
     let effective = Effective::load(file, env, &arguments.settings.flags()?)?;
     Ok(match arguments.command {
         Some(Command::Config { .. }) => Invocation::Print(effective.to_toml()),
+        Some(Command::Status { redis, json }) => {
+            let redis = redis.unwrap_or(effective.config.cluster.redis_url);
+            if redis.is_empty() {
+                return Err(CliError::NoRedis);
+            }
+            Invocation::Status { redis, json }
+        }
         None => Invocation::Run(Box::new(effective.config)),
     })
 }

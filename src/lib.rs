@@ -30,7 +30,9 @@
 //! | [`session`] | the state machines without I/O or clock |
 //! | [`shard`] | threads, connections, and the tables they live in |
 //! | [`socketio`] | the library's face: [`Io`], [`Namespace`], [`Socket`], [`Broadcast`], [`Ack`] |
-//! | `store`, `presence`, `im`, `api` | messages on disk, who is online, the IM service, the HTTP port (feature `node`) |
+//! | `limiter` | how often somebody may do something (feature `node`) |
+//! | `store`, `presence`, `auth` | messages on disk, who is online, tokens and passwords (feature `node`) |
+//! | `im`, `api` | the IM service, the HTTP port (feature `node`) |
 //! | `config`, `cli`, `node` | settings, command line, and all of it wired up (feature `node`) |
 
 pub mod bus;
@@ -44,11 +46,15 @@ pub mod socketio;
 #[cfg(feature = "node")]
 pub mod api;
 #[cfg(feature = "node")]
+pub mod auth;
+#[cfg(feature = "node")]
 pub mod cli;
 #[cfg(feature = "node")]
 pub mod config;
 #[cfg(feature = "node")]
 pub mod im;
+#[cfg(feature = "node")]
+pub mod limiter;
 #[cfg(feature = "node")]
 pub mod node;
 #[cfg(feature = "node")]

@@ -1,19 +1,13 @@
 //! The program: a node of the IM service.
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use tokio_socketio::cli::{self, Invocation};
 use tokio_socketio::node;
 
 fn main() -> ExitCode {
-    let config = match cli::parse() {
-        Invocation::Run(config) => config,
-        Invocation::Print(text) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-    };
-    node::log(&config.log);
+    let invocation = cli::parse();
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("services").build() {
             Ok(runtime) => runtime,
@@ -22,7 +16,18 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-    match runtime.block_on(node::run(*config)) {
+    let done: Result<(), Box<dyn Error>> = runtime.block_on(async {
+        match invocation {
+            Invocation::Run(config) => {
+                node::log(&config.log);
+                node::run(*config).await?;
+            }
+            Invocation::Print(text) => print!("{text}"),
+            Invocation::Status { redis, json } => print!("{}", node::status(&redis, json).await?),
+        }
+        Ok(())
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tokio-socketio: {error}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_socketio::cli::{self, CliError, Invocation};
 use tokio_socketio::config::{
-    AuthMode, ByteSize, Config, ConfigError, Effective, Flag, LogFormat, Transport,
+    AuthMode, ByteSize, Config, ConfigError, Effective, Flag, LogFormat, Transport, WordsMode,
 };
 
 fn env(variables: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -232,18 +232,60 @@ fn open_authentication_stays_on_loopback_unless_told() {
 #[test]
 fn contradictions_are_refused() {
     assert_mentions(
-        &refused("[auth]\nmode = \"jwt\"", &[], &[]),
-        &["file my.toml", "not in this version yet"],
-    );
-    assert_mentions(
         &refused("", &[], &[("limits.outbox_soft", "17MiB")]),
         &["limits.outbox_soft", "outbox_hard"],
     );
     assert_mentions(&refused("", &[], &[("im.sync_page_max", "99")]), &["im.sync_page", "99"]);
     assert_mentions(&refused("", &[], &[("socketio.cors_credentials", "true")]), &["socketio.cors_origins"]);
     assert_mentions(&refused("", &[], &[("socketio.listen", "127.0.0.1:8080")]), &["different ports"]);
+    assert_mentions(
+        &refused("[auth]\npassword_max_chars = 7", &[], &[]),
+        &["auth.password_min_chars", "auth.password_max_chars", "7"],
+    );
     let any_port = [("socketio.listen", "127.0.0.1:0"), ("node.http_listen", "127.0.0.1:0")];
     config("", &[], &any_port);
+}
+
+#[test]
+fn token_authentication_needs_a_key_and_may_be_reached_from_anywhere() {
+    const SECRET: &str = "a secret that is 32 bytes long..";
+    let mode = ("auth.mode", "jwt");
+    assert_mentions(
+        &refused("[auth]\nmode = \"jwt\"", &[], &[]),
+        &["file my.toml", "auth.jwt_secret", "auth.jwt_keys", "openssl rand"],
+    );
+    config("", &[], &[mode, ("auth.jwt_secret", SECRET), ("socketio.listen", "0.0.0.0:8081")]);
+    let keys = ("auth.jwt_keys", "2026-a=EdDSA:keys/a.pem, partner=RS256:/etc/im/partner.pem");
+    let auth = config("", &[], &[mode, keys, ("socketio.listen", "0.0.0.0:8081")]).auth;
+    assert_eq!(auth.jwt_keys, ["2026-a=EdDSA:keys/a.pem", "partner=RS256:/etc/im/partner.pem"]);
+
+    config("", &[], &[mode, keys, ("auth.jwt_issue_key", "2026-a")]);
+    assert_mentions(
+        &refused("", &[], &[mode, keys, ("auth.jwt_issue_key", "2026-b")]),
+        &["flag --set", "auth.jwt_issue_key", "2026-b", "2026-a, partner"],
+    );
+    for bad in ["a=HS512:f", "a=none:f", "a", "a=HS256:f,a=HS256:g"] {
+        assert_mentions(
+            &refused("", &[], &[("auth.jwt_keys", bad)]),
+            &["auth.jwt_keys", "KID=ALGORITHM:FILE"],
+        );
+    }
+    let text = refused("", &[], &[("auth.jwt_secret", &SECRET[1..])]);
+    assert_mentions(&text, &["auth.jwt_secret = \"********\"", "at least 32 bytes"]);
+    assert!(!text.contains(&SECRET[1..]), "{text}");
+    assert_mentions(&refused("[auth]\njwt_issuers = [\"a\", \"\"]", &[], &[]), &["auth.jwt_issuers"]);
+}
+
+#[test]
+fn limits_and_the_word_filter_are_generous_or_off() {
+    let Config { auth, im, .. } = config("", &[], &[]);
+    assert_eq!((auth.logins_per_minute, auth.registrations_per_hour), (60, 100));
+    assert_eq!((im.messages_per_second, im.message_burst, im.typing_per_second), (100, 500, 20));
+    assert_eq!((im.watch_limit, im.words_file.as_str(), im.words_mode), (1000, "", WordsMode::Mask));
+    assert_eq!(auth.token_ttl, Duration::from_secs(86_400));
+    let refusing = config("[im]\nwords_file = \"words.txt\"\nwords_mode = \"refuse\"", &[], &[]).im;
+    assert_eq!((refusing.words_file.as_str(), refusing.words_mode), ("words.txt", WordsMode::Refuse));
+    assert_mentions(&refused("", &[], &[("im.words_mode", "delete")]), &["mask or refuse"]);
 }
 
 #[test]
@@ -259,6 +301,9 @@ fn what_is_printed_loads_again() {
         ("limits.keep_alive_timeout", "0"),
         ("store.url", "sqlite:/var/\"quoted\" \\ path/é.db"),
         ("im.multi_device", "false"),
+        ("auth.jwt_keys", "a=RS256:keys/a b.pem,c=EdDSA:c.pem"),
+        ("auth.jwt_issue_key", "c"),
+        ("im.words_mode", "refuse"),
         ("log.level", "warn,tokio_socketio::store=trace"),
         ("log.format", "json"),
     ];
@@ -284,7 +329,7 @@ fn print_names_the_source_of_what_was_set() {
 
 #[test]
 fn secrets_are_masked_everywhere() {
-    const SECRET: &str = "hush-hush";
+    const SECRET: &str = "hush-hush-nobody-must-ever-see-this";
     let effective = load("", &[], &[("auth.jwt_secret", SECRET)]).unwrap();
     assert_eq!(effective.config.auth.jwt_secret, SECRET);
     let printed = effective.to_toml();
@@ -300,7 +345,7 @@ fn secrets_are_masked_everywhere() {
     let text = refused("", &[], &[("store.url", &url)]);
     assert!(!text.contains(SECRET), "{text}");
     assert_mentions(&text, &["mysql://im:********@db"]);
-    let text = refused("[auth]\njwt_secret = [\"hush-hush\"]", &[], &[]);
+    let text = refused(&format!("[auth]\njwt_secret = [\"{SECRET}\"]"), &[], &[]);
     assert!(!text.contains(SECRET), "{text}");
 }
 

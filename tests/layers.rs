@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. Modules on one line don't know each other, except where a line says so.
 const LAYERS: &[&[&str]] = &[
-    &["ids", "close"],
+    &["ids", "close", "limiter"],
     &["proto"],
     &["session", "bus"],
     &["shard"],
     &["socketio"],
     &["store"],
-    &["presence"],
+    &["presence", "auth"],
     &["config"],
     &["im", "api", "cli"],
     &["node"],

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { check } from '../support/check.mjs';
 import { startCluster } from '../support/cluster.mjs';
-import { crowd, patience, survive } from '../support/faults.mjs';
+import { busiest, crowd, patience, survive } from '../support/faults.mjs';
 import { command, device } from '../support/im.mjs';
 import { until } from '../support/wait.mjs';
 
@@ -11,9 +11,9 @@ check('kill -9 of a node under load', patience, async (t) => {
   const cluster = await startCluster();
   t.after(() => cluster.stop());
   const ledger = await crowd(t, cluster);
-  await survive(t, ledger, async (_, round) => {
-    const victim = cluster.nodes[1 + (round % 2)];
-    const watcher = await device(t, cluster.nodes[0], 101);
+  await survive(t, ledger, async () => {
+    const victim = busiest(cluster, ledger);
+    const watcher = await device(t, cluster.nodes.find((node) => node !== victim), 101);
     const gone = [];
     watcher.on('user_offline', ({ userId }) => gone.push(userId));
     assert.equal((await command(watcher, 'watch_presence', { userIds: [102] })).success, true);

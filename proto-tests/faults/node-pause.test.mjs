@@ -1,7 +1,7 @@
 // SIGSTOP, then SIGCONT: a node that stands still, as on a machine that swaps or is moved.
 import { check } from '../support/check.mjs';
 import { startCluster } from '../support/cluster.mjs';
-import { crowd, patience, survive } from '../support/faults.mjs';
+import { busiest, crowd, patience, survive } from '../support/faults.mjs';
 import { pause } from '../support/wait.mjs';
 
 check('a pause that is shorter than the lease and the heartbeat is a delay, no more', patience, async (t) => {
@@ -20,8 +20,8 @@ check('a pause that outlasts the lease and the heartbeat: clients go elsewhere, 
   const cluster = await startCluster();
   t.after(() => cluster.stop());
   const ledger = await crowd(t, cluster);
-  await survive(t, ledger, async (_, round) => {
-    const node = cluster.nodes[round % 3];
+  await survive(t, ledger, async () => {
+    const node = busiest(cluster, ledger);
     node.pause();
     await pause(8_000);
     node.resume();

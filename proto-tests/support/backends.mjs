@@ -22,7 +22,8 @@ export function startMariaDb({ args = [] } = {}) {
   const program = programOf('mariadbd', 'mysql');
   const server = new MariaDb('mariadb', program, ([port]) => [
     '--no-defaults', `--datadir=${join(server.dir, 'data')}`, `--init-file=${join(server.dir, 'init.sql')}`,
-    '--bind-address=127.0.0.1', `--port=${port}`, '--socket=mariadb.sock', '--skip-name-resolve', ...asRoot, ...args,
+    `--tmpdir=${server.dir}`, '--bind-address=127.0.0.1', `--port=${port}`, '--socket=mariadb.sock', '--skip-name-resolve',
+    ...asRoot, ...args,
   ]);
   server.makeDatabase();
   return server.start();
@@ -37,7 +38,8 @@ class MariaDb extends Server {
 
   makeDatabase() {
     const made = spawnSync(programOf('mariadb-install-db', 'mysql'), [
-      '--no-defaults', `--datadir=${join(this.dir, 'data')}`, '--skip-test-db', ...asRoot,
+      // A tmpdir of its own: a MariaDB that starts removes what it takes for left over in there.
+      '--no-defaults', `--datadir=${join(this.dir, 'data')}`, `--tmpdir=${this.dir}`, '--skip-test-db', ...asRoot,
     ], { encoding: 'utf8' });
     if (made.status !== 0) throw new Error(`mariadb-install-db: ${made.error ?? made.stdout + made.stderr}`);
     writeFileSync(join(this.dir, 'init.sql'), [

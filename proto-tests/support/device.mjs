@@ -114,7 +114,7 @@ export class Device {
 
   #receive(message) {
     const { conversation, seq, clientMessageId: id, messageId, content } = message;
-    this.pushes.push({ connection: this.connection, conversation, seq, id, messageId });
+    this.pushes.push({ connection: this.connection, conversation, seq, id, messageId, again: this.known(conversation).has(seq) });
     if (this.ledger.sent.get(id) !== content) this.ledger.faults.push(`${this} received ${id} with another content than was sent`);
     this.#learn(message);
   }

@@ -28,6 +28,12 @@ export async function crowd(t, cluster, { urlsFor = (i) => cluster.urls(i % 3), 
   return ledger;
 }
 
+/** The node that the most devices are connected to. */
+export function busiest(cluster, ledger) {
+  const devicesOn = (node) => ledger.devices.filter(({ socket }) => socket.io.uri === node.url).length;
+  return cluster.nodes.reduce((most, node) => (devicesOn(node) > devicesOn(most) ? node : most));
+}
+
 /** Repeats a fault under load until the time is over, then counts. `fault` gets the ledger, to wait for progress, and its round. */
 export async function survive(t, ledger, fault, options) {
   const stop = await ledger.load();

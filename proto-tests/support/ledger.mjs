@@ -77,10 +77,11 @@ export class Ledger {
     assert.deepEqual(this.faults.slice(0, 10), []);
     for (const device of steady) assert.deepEqual(device.disconnects, [], `${device} had no reason to connect again`);
 
-    const pushes = this.devices.reduce((sum, { pushes }) => sum + pushes.length, 0);
+    const pushes = this.devices.flatMap((device) => device.pushes);
+    const again = pushes.filter((push) => push.again).length;
     const reconnects = this.devices.reduce((sum, { connection }) => sum + connection - 1, 0);
     const refused = [...this.refusals].map(([code, times]) => `${times} ${code}`).join(', ') || 'none';
-    t.diagnostic(`${this.sent.size} sent = ${this.acked.size} acked = ${stored.size} stored; ${pushes} pushed to ${this.devices.length} devices; ` +
+    t.diagnostic(`${this.sent.size} sent = ${this.acked.size} acked = ${stored.size} stored; ${pushes.length} pushed to ${this.devices.length} devices, ${again} of them known; ` +
       `${reconnects} reconnects; refused and repeated: ${refused}`);
   }
 

@@ -1,4 +1,4 @@
-// Runs suites: node run.mjs all | clients | raw | im | python | cluster | faults …, one after the other, and says which
+// Runs suites: node run.mjs all | clients | raw | im | python | cluster | faults | browser …, one after the other, and says which
 // failed. Crowds and faults run alone, so that their load disturbs no short heartbeat. The node suites are plain node:test files.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
@@ -18,10 +18,12 @@ const suites = {
   python: () => python(),
   cluster: () => ofOurs('cluster'),
   faults: () => ofOurs('faults', { concurrency: 1 }),
+  // The client libraries in a browser are a matter of protocol; the page is ours.
+  browser: () => nodeTest(files('browser', (name) => !onReference || name.startsWith('client')), { concurrency: 1 }),
 };
 
 const names = process.argv.slice(2).flatMap((name) => (name === 'all' ? Object.keys(suites) : [name]));
-const needed = { raw: ['examples/conformance'], clients: ['examples/conformance', 'examples/echo'], im: ['tokio-socketio'], python: ['examples/conformance'], cluster: ['tokio-socketio'], faults: ['tokio-socketio'] };
+const needed = { raw: ['examples/conformance'], clients: ['examples/conformance', 'examples/echo'], im: ['tokio-socketio'], python: ['examples/conformance'], cluster: ['tokio-socketio'], faults: ['tokio-socketio'], browser: ['tokio-socketio', 'examples/conformance'] };
 const missing = onReference ? [] : names.flatMap((name) => needed[name] ?? []).filter((program) => !existsSync(join(binDir, program)));
 if (missing.length > 0) {
   console.error(`no ${[...new Set(missing)].join(', ')} in ${binDir}: cargo build --release --bins --examples, or set SIO_BIN_DIR`);

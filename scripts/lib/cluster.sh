@@ -193,9 +193,11 @@ private_mariadb() {
   if [[ ! -f run/mariadb/.complete ]]; then
     say "a new database in run/mariadb"
     rm -rf run/mariadb
-    # It can't cope with spaces in a path; the name of our working directory under /proc has none.
-    mariadb-install-db --no-defaults --datadir="/proc/$$/cwd/run/mariadb" --user="$(id -un)" --skip-test-db \
-      --auth-root-authentication-method=socket --auth-root-socket-user="$(id -un)" > logs/mariadb.log 2>&1 ||
+    mkdir -p run/tmp
+    # It can't cope with spaces in a path; the name of our working directory under /proc has none. And a tmpdir of its own: a
+    # MariaDB that starts removes what it takes for left over in there.
+    mariadb-install-db --no-defaults --datadir="/proc/$$/cwd/run/mariadb" --tmpdir="/proc/$$/cwd/run/tmp" --user="$(id -un)" \
+      --skip-test-db --auth-root-authentication-method=socket --auth-root-socket-user="$(id -un)" > logs/mariadb.log 2>&1 ||
       give_up "mariadb can't make its data folder"
     touch run/mariadb/.complete
   fi
@@ -205,8 +207,8 @@ CREATE USER IF NOT EXISTS 'socketio'@'127.0.0.1' IDENTIFIED BY 'socketio';
 GRANT ALL ON socketio.* TO 'socketio'@'127.0.0.1';
 SQL
   # The socket's name is relative to the data folder: a socket's path may have 107 bytes only.
-  launch mariadb mariadbd --no-defaults --datadir="$PWD/run/mariadb" --user="$(id -un)" --init-file="$PWD/run/mariadb.sql" \
-    --bind-address=127.0.0.1 --port="$mysql_port" --socket=mariadb.sock --skip-name-resolve
+  launch mariadb mariadbd --no-defaults --datadir="$PWD/run/mariadb" --tmpdir="$PWD/run/tmp" --user="$(id -un)" \
+    --init-file="$PWD/run/mariadb.sql" --bind-address=127.0.0.1 --port="$mysql_port" --socket=mariadb.sock --skip-name-resolve
   await "$server_ready_s" mariadb answers_mysql "$mysql_port"
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use load::{ConfigError, Effective, Flag, Source};
 pub(crate) use print::{help, markdown};
-pub use value::{AuthMode, ByteSize, LogFormat, PubSub, Transport};
+pub use value::{AuthMode, ByteSize, LogFormat, PubSub, Transport, WordsMode};
 
 use crate::proto::http::Network;
 use table::Rule::{Any, Range, Test};
@@ -116,8 +116,34 @@ settings! {
     auth: Auth {
         /// "open" believes the user id that a client gives, for development; "jwt" demands a signed token.
         mode: AuthMode = AuthMode::Open, Any;
-        /// Key of HS256 tokens.
-        jwt_secret: String = text(""), Any, Secret;
+        /// Key of HS256 tokens; empty for none. `openssl rand -hex 32` makes a good one.
+        jwt_secret: String = text(""), Test("empty, or at least 32 bytes", rules::is_jwt_secret), Secret;
+        /// Further keys, each with a name (`kid`), its only algorithm, and its file: a secret for HS256, PEM of a public key for RS256, PEM of a public or private one for EdDSA. SIGHUP reads the files again.
+        jwt_keys: Vec<String> = Vec::new(), Test("a list of KID=ALGORITHM:FILE with HS256, RS256 or EdDSA, such as 2026-a=EdDSA:keys/2026-a.pem, each KID once", rules::is_jwt_keys);
+        /// Name of the key in `jwt_keys` that signs the tokens of this node; empty for `jwt_secret`, or without it the first that can.
+        jwt_issue_key: String = text(""), Any;
+        /// Refuse tokens that never expire.
+        jwt_require_exp: bool = true, Any;
+        /// How far the clocks of issuers may be off.
+        jwt_leeway: Duration = secs(30), Range(ms(0), secs(600));
+        /// Issuers (`iss`) whose tokens are accepted, the first being this node's own; an empty list for any.
+        jwt_issuers: Vec<String> = Vec::new(), Test("a list of names, none empty", rules::is_names);
+        /// Audience (`aud`) that tokens must name; empty for any.
+        jwt_audience: String = text(""), Any;
+        /// How long the token of a login is valid.
+        token_ttl: Duration = secs(86_400), Range(secs(1), secs(366 * 86_400));
+        /// Passwords that are hashed at once, each in 19 MiB of memory.
+        password_hashers: usize = 2, Range(1, 1024);
+        /// Passwords that may wait to be hashed; more are refused.
+        password_queue: usize = 100, Range(0, 1_000_000);
+        /// The shortest new password, in characters.
+        password_min_chars: usize = 8, Range(1, 1024);
+        /// The longest new password, in characters.
+        password_max_chars: usize = 256, Range(1, 4096);
+        /// Logins in a minute from one IP address (of IPv6, one network of 64 bits), and for one account; 0 for no limit.
+        logins_per_minute: u32 = 60, Range(0, 1_000_000);
+        /// Registrations in an hour from one IP address (of IPv6, one network of 64 bits); 0 for no limit.
+        registrations_per_hour: u32 = 100, Range(0, 1_000_000);
     }
 
     /// The other nodes.
@@ -158,10 +184,28 @@ settings! {
         max_content_chars: usize = 5000, Range(1, 1_000_000);
         /// Let a user be connected from several devices; otherwise the newest connection wins.
         multi_device: bool = true, Any;
+        /// Let only friends write private messages to each other.
+        require_friendship: bool = false, Any;
+        /// The most members that a group may have, whatever its own limit.
+        max_group_members: u32 = 500, Range(2, 100_000);
+        /// How long a message can be recalled.
+        recall_window: Duration = secs(120), Range(ms(0), secs(365 * 86_400));
         /// Messages in a page of `sync_messages` when the client names no limit.
         sync_page: u32 = 100, Range(1, 1000);
         /// Messages in a page of `sync_messages` at most.
         sync_page_max: u32 = 500, Range(1, 1000);
+        /// Messages from one user in a second, evenly; 0 for no limit.
+        messages_per_second: u32 = 100, Range(0, 1_000_000);
+        /// Messages from one user at once, after a pause.
+        message_burst: u32 = 500, Range(1, 10_000_000);
+        /// Events `typing` and `stop_typing` from one connection in a second; 0 for no limit.
+        typing_per_second: u32 = 20, Range(0, 1_000_000);
+        /// Users whose presence one connection may watch.
+        watch_limit: usize = 1000, Range(0, 1_000_000);
+        /// Words that messages must not hold: a text file with one on each line, `#` before comments; empty for none. SIGHUP reads it again.
+        words_file: String = text(""), Any;
+        /// What is done with a message that holds one: "mask" makes its characters `*`, "refuse" does not accept it.
+        words_mode: WordsMode = WordsMode::Mask, Any;
     }
 
     /// The log, on standard error.

@@ -2,7 +2,10 @@
 
 #![expect(clippy::ptr_arg, reason = "a rule's function takes a reference to the setting's own type")]
 
+use std::collections::HashSet;
+
 use super::{AuthMode, ByteSize, Config, ConfigError, Effective, Transport};
+use crate::auth::{KeySpec, MIN_SECRET_BYTES};
 
 const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -41,6 +44,19 @@ pub(super) fn is_origins(origins: &Vec<String>) -> bool {
 pub(super) fn is_cookie_name(name: &String) -> bool {
     name.len() <= 256
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+pub(super) fn is_jwt_secret(secret: &String) -> bool {
+    secret.is_empty() || secret.len() >= MIN_SECRET_BYTES
+}
+
+pub(super) fn is_jwt_keys(keys: &Vec<String>) -> bool {
+    let mut kids = HashSet::new();
+    keys.iter().all(|key| key.parse().is_ok_and(|spec: KeySpec| kids.insert(spec.kid)))
+}
+
+pub(super) fn is_names(names: &Vec<String>) -> bool {
+    names.iter().all(|name| !name.is_empty())
 }
 
 /// Before the path of the database. What follows is no authority: `sqlite://data/x.db` would be a file in `/data`.
@@ -91,10 +107,28 @@ pub(super) fn check_together(effective: &Effective) -> Result<(), ConfigError> {
     let refuse = |text: String| Err(ConfigError::Together(text));
     let origin = |section, key| effective.source(section, key);
 
-    if auth.mode == AuthMode::Jwt {
+    if auth.mode == AuthMode::Jwt && auth.jwt_secret.is_empty() && auth.jwt_keys.is_empty() {
         return refuse(format!(
-            "{}: auth.mode = \"jwt\" is not in this version yet; the only mode is \"open\"",
+            "{}: auth.mode = \"jwt\" needs a key: set auth.jwt_secret, for which `openssl rand -hex 32` is good, or \
+             auth.jwt_keys",
             origin("auth", "mode")
+        ));
+    }
+    let kids = || auth.jwt_keys.iter().filter_map(|key| Some(key.parse::<KeySpec>().ok()?.kid));
+    if !auth.jwt_issue_key.is_empty() && !kids().any(|kid| kid == auth.jwt_issue_key) {
+        return refuse(format!(
+            "{}: auth.jwt_issue_key = {:?} is none of auth.jwt_keys, which are: {}",
+            origin("auth", "jwt_issue_key"),
+            auth.jwt_issue_key,
+            kids().collect::<Vec<_>>().join(", ")
+        ));
+    }
+    if auth.password_min_chars > auth.password_max_chars {
+        return refuse(format!(
+            "{}: auth.password_min_chars is {}, above auth.password_max_chars, which is {}",
+            origin("auth", "password_min_chars"),
+            auth.password_min_chars,
+            auth.password_max_chars
         ));
     }
     for (section, key, address) in
@@ -212,6 +246,17 @@ mod tests {
             &["info", "off", "warn,tokio_socketio=debug", "tokio_socketio::store=trace"],
             &["", "infoo", "INFO", "info,", "=info", "a=loud", "a b=info"],
         );
+    }
+
+    #[test]
+    fn keys() {
+        let keys = |list: &[&str]| is_jwt_keys(&list.iter().map(|text| (*text).to_owned()).collect());
+        assert!(keys(&[]) && keys(&["a=HS256:x"]) && keys(&["a=HS256:x", "b=RS256:x", "c=EdDSA:/k/c.pem"]));
+        assert!(!keys(&["a=HS256:x", "a=RS256:y"]), "the same name twice");
+        for bad in ["", "x", "a=none:x", "a=hs256:x", "a=HS256:", "=HS256:x", "a b=HS256:x"] {
+            assert!(!keys(&["z=HS256:x", bad]), "{bad:?}");
+        }
+        check(is_jwt_secret, &["", &"s".repeat(32)], &["s", &"s".repeat(31)]);
     }
 
     #[test]

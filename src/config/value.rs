@@ -239,6 +239,16 @@ words! {
 }
 
 words! {
+    /// What is done about a message with a word of `im.words_file`.
+    WordsMode, "mask or refuse" {
+        /// Its characters become `*`.
+        Mask = "mask",
+        /// The message is not accepted.
+        Refuse = "refuse",
+    }
+}
+
+words! {
     /// Which publish/subscribe of Redis is used.
     PubSub, "auto, classic or sharded" {
         /// The best that the server has.

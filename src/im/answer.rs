@@ -1,5 +1,7 @@
 //! What an ack says: `{success, message, code?, data?}` (SPEC, section 4).
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -40,14 +42,23 @@ impl<T> From<T> for Done<T> {
 pub struct Refusal {
     /// One of those in `docs/errors.md`.
     pub code: &'static str,
+    /// For people.
     pub message: String,
     /// When to try again, where that is known.
     pub retry_in_ms: Option<u64>,
 }
 
 impl Refusal {
+    /// With a code for programs, and a message for people.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Refusal { code, message: message.into(), retry_in_ms: None }
+    }
+
+    /// Too often: to be tried again after this time.
+    pub fn rate_limited(after: Duration) -> Self {
+        let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1);
+        let message = format!("too often: try again in {ms} ms");
+        Refusal { code: "rate_limited", message, retry_in_ms: Some(ms) }
     }
 }
 

@@ -1,17 +1,16 @@
 //! Connections come and go.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::Im;
-use super::identity::{self, User};
+use super::identity::{Identity, User};
 use super::room::Room;
-use super::roster::{Arrival, Connection};
+use super::roster::{Arrival, Connection, Ties};
 use crate::socketio::{Refused, RoomsHeld, Socket};
-use crate::store::{StoreError, StoreExt as _, Timestamp, groups};
+use crate::store::{StoreError, StoreExt as _, Timestamp, blocks, groups};
 
 /// How long a client waits for the bus before it is let in without it. What it then misses is repaired.
 const BUS_WITHIN: Duration = Duration::from_secs(2);
@@ -22,8 +21,9 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 struct OnItsWay(Mutex<Option<Ready>>);
 
 struct Ready {
+    identity: Identity,
     /// `None`: they could not be read.
-    groups: Option<BTreeSet<u64>>,
+    ties: Option<Ties>,
     arrival: Arrival,
     _rooms: Option<RoomsHeld>,
 }
@@ -49,39 +49,43 @@ impl Im {
 
     /// Lets a connection in once all is there that it needs, so that it misses nothing from then on.
     async fn admit(&self, socket: &Socket) -> Result<(), Refused> {
-        let user = identity::open(socket)?;
+        let identity = self.identities.of(socket)?;
+        let user = identity.user;
         let arrival = self.roster.arrive(user.id());
-        let groups = match self.groups_of(user.id()).await {
-            Ok(groups) => Some(groups),
+        let ties = match self.read_ties(user.id()).await {
+            Ok(ties) => Some(ties),
             Err(error) => {
                 tracing::debug!(user = user.id(), %error, "a user's groups can't be read yet");
                 None
             }
         };
-        let of_groups = groups.iter().flatten().map(|group| Room::Group(*group));
+        let of_groups = ties.iter().flat_map(|ties| &ties.groups).map(|group| Room::Group(*group));
         let rooms: Vec<_> = std::iter::once(Room::User(user.id())).chain(of_groups).map(Room::name).collect();
         let (held, in_force) = self.io.hold_rooms(&rooms);
         let _ = tokio::time::timeout(BUS_WITHIN, in_force).await;
         socket.extensions().insert(user);
-        socket.extensions().insert(OnItsWay(Mutex::new(Some(Ready { groups, arrival, _rooms: held }))));
+        let ready = Ready { identity, ties, arrival, _rooms: held };
+        socket.extensions().insert(OnItsWay(Mutex::new(Some(ready))));
         Ok(())
     }
 
     fn greet(self: &Arc<Self>, socket: &Socket) {
-        let Some(user) = User::of(socket) else { return };
         let on_its_way = socket.extensions().remove::<OnItsWay>();
         let ready = on_its_way.and_then(|way| way.0.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let Some(Ready { groups, arrival, _rooms }) = ready else { return };
-        let now = Timestamp::now();
+        let Some(Ready { identity, ties, arrival, _rooms }) = ready else { return };
+        let (user, now) = (identity.user, Timestamp::now());
         let connection = Connection { socket: socket.clone(), since: now };
         if !self.options.multi_device {
             self.replace_older(user.id(), &connection);
         }
-        let were_read = groups.is_some();
-        let may_be_old = self.roster.enter(user.id(), connection, groups.unwrap_or_default());
+        if let Some(at) = identity.expires_at {
+            self.expiries.add(at, socket);
+        }
+        let were_read = ties.is_some();
+        let may_be_old = self.roster.enter(user.id(), connection, ties.unwrap_or_default());
         if may_be_old || !were_read {
             let im = self.clone();
-            self.runtime.spawn(async move { im.reload_groups_of(user.id()).await });
+            self.runtime.spawn(async move { im.reload_ties_of(user.id()).await });
         }
         drop(arrival);
         self.presence.enter(user.id(), now);
@@ -94,21 +98,35 @@ impl Im {
         if self.roster.leave(user.id(), socket.id()) {
             self.presence.leave(user.id(), Timestamp::now());
             self.forget_watcher(socket);
+            if self.roster.connections(user.id()).is_empty() {
+                self.twins.forget(user.id());
+            }
+            self.expiries.remove(socket);
         }
     }
 
-    async fn groups_of(&self, user: u64) -> Result<BTreeSet<u64>, StoreError> {
-        let groups = self.store.reading(move |tx| Box::pin(groups::ids_of(tx, user))).await?;
-        Ok(groups.into_iter().collect())
+    async fn read_ties(&self, user: u64) -> Result<Ties, StoreError> {
+        self.store
+            .reading(move |tx| {
+                Box::pin(async move {
+                    let groups = groups::of_users(tx, vec![user]).await?;
+                    let blocked_by = blocks::blockers_of(tx, user).await?;
+                    Ok(Ties {
+                        groups: groups.into_iter().map(|(_, group)| group).collect(),
+                        blocked_by: blocked_by.into_iter().collect(),
+                    })
+                })
+            })
+            .await
     }
 
-    /// Reads a user's groups until the store answers, and moves the connections accordingly.
-    async fn reload_groups_of(&self, user: u64) {
+    /// Reads a user's ties until the store answers, and moves the connections accordingly.
+    async fn reload_ties_of(&self, user: u64) {
         while !self.roster.connections(user).is_empty() {
             let arrival = self.roster.arrive(user);
-            match self.groups_of(user).await {
-                Ok(groups) => {
-                    self.roster.set_groups(user, groups);
+            match self.read_ties(user).await {
+                Ok(ties) => {
+                    self.roster.set_ties(user, ties);
                     if !arrival.has_changed() {
                         return;
                     }
@@ -118,10 +136,10 @@ impl Im {
         }
     }
 
-    /// Reads the groups of everybody here: changes may have gone unheard.
-    pub(super) async fn reload_groups(&self) {
+    /// Reads the ties of everybody here: changes may have gone unheard.
+    pub(super) async fn reload_ties(&self) {
         for user in self.roster.users() {
-            self.reload_groups_of(user).await;
+            self.reload_ties_of(user).await;
         }
     }
 }

@@ -1,11 +1,15 @@
-//! Who a connection belongs to. In open mode, for development, whoever `?userId=` says.
+//! Who a connection or a request belongs to (SPEC, section 3): whom a token names, or, in open mode, for development,
+//! whoever is said.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::json;
 
+use crate::auth::{TokenError, Tokens};
 use crate::socketio::{Refused, Socket};
-use crate::store::MAX_ID;
+use crate::store::{MAX_ID, Timestamp};
 
 /// A user whose identity is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +17,7 @@ pub struct User(NonZeroU64);
 
 impl User {
     /// The user that a connection belongs to.
-    pub fn of(socket: &Socket) -> Option<User> {
+    pub(super) fn of(socket: &Socket) -> Option<User> {
         socket.extensions().get::<User>().as_deref().copied()
     }
 
@@ -22,39 +26,88 @@ impl User {
         NonZeroU64::new(id).filter(|id| id.get() <= MAX_ID).map(User)
     }
 
-    /// From decimal digits: 1 to 2^53-1.
-    fn parse(text: &str) -> Option<User> {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| text.parse().ok()).flatten().and_then(User::new)
-    }
-
     /// The number.
     pub fn id(self) -> u64 {
         self.0.get()
     }
 }
 
-/// Open mode: the query is believed.
-pub fn open(socket: &Socket) -> Result<User, Refused> {
-    let claimed = socket.handshake().query("userId").unwrap_or_default();
-    User::parse(&claimed).ok_or_else(|| {
-        Refused::new(format!("?userId= must be an integer from 1 to {MAX_ID}"))
-            .with_data(json!({ "code": "invalid_user_id" }))
-    })
+/// What is known of somebody who has shown who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Who it is.
+    pub user: User,
+    /// Until when that is believed; `None` for ever.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it may operate the cluster.
+    pub admin: bool,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How somebody shows who it is.
+#[derive(Clone)]
+pub enum Identities {
+    /// By saying so.
+    Open,
+    /// By a token.
+    Tokens(Arc<Tokens>),
+}
 
-    #[test]
-    fn a_user_id_is_a_number_that_javascript_can_count() {
-        for text in ["1", "9007199254740991", "007"] {
-            assert!(User::parse(text).is_some(), "{text}");
-        }
-        for text in ["", "0", "-1", "+1", "1.5", "1e3", " 1", "9007199254740992", "99999999999999999999", "١"]
-        {
-            assert_eq!(User::parse(text), None, "{text}");
-        }
+impl Identities {
+    /// Whose a token is.
+    ///
+    /// # Errors
+    /// It is refused, or none is needed: in open mode nobody is who a token says.
+    pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        let Identities::Tokens(tokens) = self else { return Err(TokenError::Missing) };
+        let identity = tokens.verify(token, Timestamp::now())?;
+        let user = User::new(identity.user).ok_or(TokenError::Malformed)?;
+        Ok(Identity { user, expires_at: identity.expires_at, admin: identity.admin })
     }
+
+    /// Whose a connection is.
+    pub(super) fn of(&self, socket: &Socket) -> Result<Identity, Refused> {
+        let claimed = socket.handshake().query("userId");
+        if let Identities::Open = self {
+            let user = claimed.as_deref().and_then(crate::auth::parse_user_id).and_then(User::new);
+            return match user {
+                Some(user) => Ok(Identity { user, expires_at: None, admin: false }),
+                None => {
+                    Err(refused("invalid_user_id", format!("?userId= must be an integer from 1 to {MAX_ID}")))
+                }
+            };
+        }
+        let identity = self
+            .verify(&token(socket).unwrap_or_default())
+            .map_err(|error| refused(error.code(), error.to_string()))?;
+        let is_contradicted = claimed.is_some_and(|claimed| claimed.parse() != Ok(identity.user.id()));
+        if is_contradicted {
+            return Err(refused("user_mismatch", "?userId= is not the user of the token"));
+        }
+        Ok(identity)
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Auth {
+    token: Option<String>,
+}
+
+/// The token of a connection, from the first place that has one: `auth.token`, the header, the query.
+fn token(socket: &Socket) -> Option<String> {
+    let handshake = socket.handshake();
+    let in_auth = handshake.auth::<Auth>().unwrap_or_default().token.filter(|token| !token.is_empty());
+    in_auth
+        .or_else(|| bearer(handshake.header("authorization")?).map(str::to_owned))
+        .or_else(|| handshake.query("token"))
+}
+
+/// The token in an `Authorization` header (RFC 6750, section 2.1).
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn refused(code: &str, message: impl Into<String>) -> Refused {
+    Refused::new(message).with_data(json!({ "code": code }))
 }

@@ -9,6 +9,7 @@
 //! | `roster` | who is connected to this node |
 //! | `inbox`, `delivery` | stored messages to the clients here, in order |
 //! | `relay` | what the nodes tell each other |
+//! | `twins` | which senders have devices on other nodes |
 //! | `repair` | what the bus has lost, out of the store |
 //! | `watchers` | who wants to know when somebody comes or goes |
 
@@ -16,8 +17,15 @@ mod answer;
 mod connection;
 mod delivery;
 mod drain;
+mod erase_message;
+mod expiry;
+mod friends;
+mod get_conversations;
+mod groups;
 mod identity;
 mod inbox;
+mod limits;
+mod mark_read;
 mod online;
 mod payload;
 mod relay;
@@ -27,28 +35,38 @@ mod rooms;
 mod roster;
 mod send_message;
 mod sync_messages;
+mod twins;
 mod typing;
 mod watchers;
+pub mod words;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use self::answer::{Answer, Done};
 use self::delivery::Delivery;
+use self::expiry::Expiries;
+use self::limits::Limits;
 
 use self::repair::Repair;
 use self::roster::Roster;
+use self::twins::Twins;
+use self::words::Words;
 use crate::presence::Presence;
+use crate::proto::sio::RESERVED_EVENTS;
 use crate::socketio::{AnyEvent, Args, Io, Socket};
 use crate::store::Store;
 
 pub use self::answer::Refusal;
-pub use self::identity::User;
-pub use self::payload::Id;
+pub use self::groups::Create as CreateGroup;
+pub use self::identity::{Identities, Identity, User, bearer};
+pub use self::payload::{Id, MessageName};
+pub use self::send_message::SendMessage;
 pub use self::watchers::Watchers;
 
 /// Settings of the service.
@@ -64,6 +82,20 @@ pub struct Options {
     pub sync_page: u32,
     /// Messages in a page of `sync_messages` at most.
     pub sync_page_max: u32,
+    /// Whether only friends may write private messages to each other.
+    pub require_friendship: bool,
+    /// The most members that a group may have, whatever its own limit.
+    pub max_group_members: u32,
+    /// How long a message can be recalled.
+    pub recall_window: Duration,
+    /// Users whose presence one connection may watch.
+    pub watch_limit: usize,
+    /// Messages from one user in a second; 0 for no limit.
+    pub messages_per_second: u32,
+    /// Messages from one user at once.
+    pub message_burst: u32,
+    /// `typing` and `stop_typing` from one connection in a second; 0 for no limit.
+    pub typing_per_second: u32,
 }
 
 /// What the service is built on.
@@ -77,6 +109,10 @@ pub struct Parts {
     pub presence: Arc<dyn Presence>,
     /// Whom presence tells.
     pub watchers: Arc<Watchers>,
+    /// How clients show who they are.
+    pub identities: Identities,
+    /// Words that messages must not hold.
+    pub words: Option<Arc<Words>>,
 }
 
 /// The service.
@@ -89,6 +125,11 @@ pub struct Im {
     delivery: Arc<Delivery>,
     roster: Arc<Roster>,
     repair: Repair,
+    twins: Twins,
+    identities: Identities,
+    expiries: Expiries,
+    limits: Limits,
+    words: Option<Arc<Words>>,
     /// Where what has to wait goes on.
     runtime: Handle,
 }
@@ -96,15 +137,37 @@ pub struct Im {
 impl Im {
     /// Serves the root namespace of a server. To be called on a tokio runtime.
     pub fn install(parts: Parts, options: Options) -> Arc<Im> {
-        let Parts { io, store, presence, watchers } = parts;
+        let Parts { io, store, presence, watchers, identities, words } = parts;
         let runtime = Handle::current();
         let delivery = Delivery::new(io.clone(), store.clone(), runtime.clone());
         let roster = Roster::new(delivery.clone());
         let repair = Repair::new();
-        let im = Arc::new(Im { options, io, store, presence, watchers, delivery, roster, repair, runtime });
+        let limits =
+            Limits::new(options.messages_per_second, options.message_burst, options.typing_per_second);
+        let expiries = Expiries::default();
+        let im = Arc::new(Im {
+            options,
+            io,
+            store,
+            presence,
+            watchers,
+            delivery,
+            roster,
+            repair,
+            twins: Twins::default(),
+            identities,
+            expiries,
+            limits,
+            words,
+            runtime,
+        });
         im.serve_connections();
         im.command("send_message", send_message::run);
         im.command("sync_messages", sync_messages::run);
+        im.command("mark_read", mark_read::run);
+        im.command("get_conversations", get_conversations::run);
+        im.command("recall_message", erase_message::recall);
+        im.command("delete_message", erase_message::delete);
         im.command("join_room", rooms::join);
         im.command("leave_room", rooms::leave);
         im.command("typing", typing::start);
@@ -118,6 +181,7 @@ impl Im {
         });
         im.hear_others();
         im.keep_marks();
+        im.watch_expiries();
         im
     }
 
@@ -143,11 +207,41 @@ impl Im {
         });
     }
 
+    /// Sends an event to everybody, on all nodes.
+    ///
+    /// # Errors
+    /// Its name is one that the service, or Socket.IO, uses itself.
+    pub fn broadcast(&self, event: &str, payload: &Value) -> Result<(), Refusal> {
+        if event.is_empty() || RESERVED_EVENTS.contains(&event) || OWN_EVENTS.contains(&event) {
+            return Err(Refusal::new("invalid_payload", format!("{event:?} is no name for such an event")));
+        }
+        self.io.emit(event, payload);
+        Ok(())
+    }
+
     /// How many users are connected to this node.
     pub fn users(&self) -> usize {
         self.roster.count()
     }
 }
+
+/// What clients take for the service's own word.
+const OWN_EVENTS: [&str; 14] = [
+    "connected",
+    "draining",
+    "group_event",
+    "group_message",
+    "kicked",
+    "message_deleted",
+    "message_read",
+    "message_recalled",
+    "private_message",
+    "user_offline",
+    "user_online",
+    "user_stop_typing",
+    "user_typing",
+    "error",
+];
 
 /// Ends a connection, and says why.
 fn kick(socket: &Socket, reason: &str) {

@@ -16,8 +16,6 @@ const PAGE: usize = 100;
 const PAGE_MAX: usize = 1000;
 /// Users that can be asked for, or watched, at a time.
 const MAX_IDS: usize = 1000;
-/// Users that one connection may watch.
-const MAX_WATCHED: usize = 5000;
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -51,8 +49,9 @@ struct Watch {
 
 pub async fn watch(im: Arc<Im>, socket: Socket, _: User, args: Args) -> Result<Done<()>, Refusal> {
     let ids = checked(decode::<Watch>(&args)?.user_ids)?;
-    if !im.watchers.has_room(&socket, &ids, MAX_WATCHED) {
-        let message = format!("one connection can watch at most {MAX_WATCHED} users");
+    let limit = im.options.watch_limit;
+    if !im.watchers.has_room(&socket, &ids, limit) {
+        let message = format!("one connection can watch at most {limit} users");
         return Err(Refusal::new("too_many", message));
     }
     im.watchers.add(&socket, &ids).into_iter().for_each(|user| im.presence.watch(user));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::answer::Refusal;
 use crate::socketio::Args;
-use crate::store::MAX_ID;
+use crate::store::{MAX_ID, MessageKey};
 
 /// The command's payload: its first argument, an object.
 pub fn decode<T: DeserializeOwned>(args: &Args) -> Result<T, Refusal> {
@@ -43,5 +43,20 @@ impl<'de> Deserialize<'de> for Id {
         id.filter(|id| (1..=MAX_ID).contains(id))
             .map(Id)
             .ok_or_else(|| D::Error::custom(format!("an id must be an integer from 1 to {MAX_ID}")))
+    }
+}
+
+/// A message by its number, or by its UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageName(pub MessageKey);
+
+impl<'de> Deserialize<'de> for MessageName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Number(number) => number.to_string(),
+            _ => return Err(D::Error::custom("a message's id or messageId is needed")),
+        };
+        text.parse().map(MessageName).map_err(D::Error::custom)
     }
 }

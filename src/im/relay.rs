@@ -9,12 +9,14 @@ use super::inbox::Push;
 use super::room::Room;
 use super::roster::Connection;
 use crate::socketio::Args;
-use crate::store::{Conversation, Timestamp};
+use crate::store::{Conversation, Message, Timestamp};
 
 /// A stored message, to the nodes with the room.
 const MESSAGE: &str = "im.message";
 /// A user is, or is no longer, a member of a group: to the nodes with the user.
 const MEMBER: &str = "im.member";
+/// A user is, or is no longer, blocked by another: to the nodes with the user.
+const BLOCK: &str = "im.block";
 /// A user has a newer connection, and may have only one: to the nodes with the user.
 const REPLACE: &str = "im.replace";
 /// Others may have missed messages: to all.
@@ -35,6 +37,9 @@ impl Im {
         });
         self.hear(MEMBER, |im, (user, group, is_member): (u64, u64, bool)| {
             im.roster.set_member(user, group, is_member);
+        });
+        self.hear(BLOCK, |im, (user, by, is_blocked): (u64, u64, bool)| {
+            im.roster.set_blocked(user, by, is_blocked);
         });
         self.hear(REPLACE, |im, (user, since, id): (u64, Timestamp, String)| {
             im.put_out_older(user, since, &id);
@@ -65,20 +70,40 @@ impl Im {
     }
 
     /// Sends a message that was stored here to the nodes whose users it is for.
-    pub(super) fn publish(self: &Arc<Self>, push: &Push, id: u64) {
-        let mut rooms = Room::all_of(push.conversation);
-        let Some(first) = rooms.next() else { return };
-        let nodes = rooms.fold(self.io.to(first.to_string()), |nodes, room| nodes.to(room.to_string()));
-        let args = (push.conversation, push.seq, push.created_at, push.previous_at, &*push.json);
-        if !nodes.server_side_emit(MESSAGE, args) {
-            self.not_published(id);
+    pub(super) fn publish(self: &Arc<Self>, push: &Push, message: &Message) {
+        let sender = message.from_user_id;
+        let is_for_recipient_only = matches!(push.conversation, Conversation::Private { low, high } if low != high)
+            && !self.is_needed_elsewhere(sender, push);
+        let rooms = Room::all_of(push.conversation);
+        let rooms = rooms.filter(|room| !is_for_recipient_only || *room != Room::User(sender));
+        if !self.publish_in(rooms, push) {
+            self.not_published(message.id);
         }
     }
 
+    /// Sends a message to the nodes with other devices of its sender.
+    pub(super) fn publish_to_devices_of(&self, user: u64, push: &Push) {
+        self.publish_in(std::iter::once(Room::User(user)), push);
+    }
+
+    /// `false`: the bus does not take it now.
+    fn publish_in(&self, mut rooms: impl Iterator<Item = Room>, push: &Push) -> bool {
+        let Some(first) = rooms.next() else { return true };
+        let nodes = rooms.fold(self.io.to(first.to_string()), |nodes, room| nodes.to(room.to_string()));
+        let args = (push.conversation, push.seq, push.created_at, push.previous_at, &*push.json);
+        nodes.server_side_emit(MESSAGE, args)
+    }
+
     /// Takes a change of membership into effect, on every node.
-    pub fn member_changed(&self, user: u64, group: u64, is_member: bool) {
+    pub(super) fn member_changed(&self, user: u64, group: u64, is_member: bool) {
         self.roster.set_member(user, group, is_member);
         self.io.to(Room::User(user).to_string()).server_side_emit(MEMBER, (user, group, is_member));
+    }
+
+    /// Takes a block, or its end, into effect on every node.
+    pub(super) fn block_changed(&self, user: u64, by: u64, is_blocked: bool) {
+        self.roster.set_blocked(user, by, is_blocked);
+        self.io.to(Room::User(user).to_string()).server_side_emit(BLOCK, (user, by, is_blocked));
     }
 
     /// Puts out all connections of a user that are older than this one, on every node.

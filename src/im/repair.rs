@@ -85,6 +85,7 @@ impl Im {
 
     /// The bus is down: from some time ago on, nothing came in or went out.
     pub fn bus_lost(&self) {
+        self.announcements_lost();
         let after = self.repair.mark_before(NOTICED_LATE);
         let mut state = self.repair.lock();
         state.missed_after = Some(state.missed_after.map_or(after, |earlier| earlier.min(after)));
@@ -93,11 +94,12 @@ impl Im {
 
     /// The bus is back: this node catches up, and tells the others to.
     pub fn bus_restored(self: &Arc<Self>) {
+        self.announcements_lost();
         let missed_after = self.repair.lock().missed_after.take();
         if let Some(after) = missed_after {
             let im = self.clone();
             self.runtime.spawn(async move {
-                im.reload_groups().await;
+                im.reload_ties().await;
                 im.catch_up(after).await;
             });
         }

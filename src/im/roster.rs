@@ -1,4 +1,4 @@
-//! Who is connected to this node: each user's connections, and the groups that the user is in.
+//! Who is connected to this node: each user's connections, the groups that the user is in, and who has blocked the user.
 //!
 //! All connections of a user are in the same rooms, and each has its share in their inboxes; both change here only, under
 //! the lock of the user.
@@ -23,10 +23,20 @@ pub struct Roster {
 struct Here {
     connections: Vec<Connection>,
     groups: BTreeSet<u64>,
-    /// Connections whose groups are being read.
+    blocked_by: BTreeSet<u64>,
+    /// Connections whose ties are being read.
     arriving: usize,
-    /// A membership has changed meanwhile: what was read may be old.
+    /// One of them has changed meanwhile: what was read may be old.
     changed: bool,
+}
+
+/// What ties a user to others, as the store has it.
+#[derive(Clone, Debug, Default)]
+pub struct Ties {
+    /// The groups that the user is in.
+    pub groups: BTreeSet<u64>,
+    /// Who has blocked the user.
+    pub blocked_by: BTreeSet<u64>,
 }
 
 /// A connection of a user.
@@ -54,20 +64,21 @@ impl Roster {
         Arc::new(Roster { delivery, users: std::array::from_fn(|_| Mutex::default()) })
     }
 
-    /// A connection is on its way: its groups are about to be read.
+    /// A connection is on its way: the user's ties are about to be read.
     pub fn arrive(self: &Arc<Self>, user: u64) -> Arrival {
         self.lock(user).entry(user).or_default().arriving += 1;
         Arrival { roster: self.clone(), user }
     }
 
-    /// A connection has come. The user's groups are as they were read. `true`: they may have changed since.
-    pub fn enter(&self, user: u64, connection: Connection, groups: BTreeSet<u64>) -> bool {
+    /// A connection has come. The user's ties are as they were read. `true`: they may have changed since.
+    pub fn enter(&self, user: u64, connection: Connection, ties: Ties) -> bool {
         let mut users = self.lock(user);
         let here = users.entry(user).or_default();
         self.join(&connection.socket, Room::User(user));
         here.groups.iter().for_each(|group| self.join(&connection.socket, Room::Group(*group)));
         here.connections.push(connection);
-        self.move_to(here, groups);
+        here.blocked_by = ties.blocked_by;
+        self.move_to(here, ties.groups);
         here.changed
     }
 
@@ -99,10 +110,23 @@ impl Roster {
         self.move_to(here, groups);
     }
 
-    /// The user's groups are these.
-    pub fn set_groups(&self, user: u64, groups: BTreeSet<u64>) {
+    /// The user is, or is no longer, blocked by another one.
+    pub fn set_blocked(&self, user: u64, by: u64, is_blocked: bool) {
+        let mut users = self.lock(user);
+        let Some(here) = users.get_mut(&user) else { return };
+        here.changed = here.arriving > 0;
+        if is_blocked {
+            here.blocked_by.insert(by);
+        } else {
+            here.blocked_by.remove(&by);
+        }
+    }
+
+    /// The user's ties are these.
+    pub fn set_ties(&self, user: u64, ties: Ties) {
         if let Some(here) = self.lock(user).get_mut(&user) {
-            self.move_to(here, groups);
+            here.blocked_by = ties.blocked_by;
+            self.move_to(here, ties.groups);
         }
     }
 
@@ -111,6 +135,13 @@ impl Roster {
         let users = self.lock(user);
         let here = users.get(&user).filter(|here| !here.connections.is_empty())?;
         Some(here.groups.contains(&group))
+    }
+
+    /// Whether the user, who is here, is blocked by another one; `None` where the user is not here.
+    pub fn is_blocked(&self, user: u64, by: u64) -> Option<bool> {
+        let users = self.lock(user);
+        let here = users.get(&user).filter(|here| !here.connections.is_empty())?;
+        Some(here.blocked_by.contains(&by))
     }
 
     /// The user's connections here.
@@ -178,7 +209,7 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Whether a membership of the user has changed since.
+    /// Whether a tie of the user has changed since.
     pub fn has_changed(&self) -> bool {
         self.roster.lock(self.user).get(&self.user).is_some_and(|here| here.changed)
     }

@@ -1,7 +1,9 @@
 //! `send_message`: committed to the store, acked with the stored message, pushed to all devices of the recipient
 //! and the sender's other devices.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Deserialize;
 
@@ -9,16 +11,20 @@ use super::answer::{Done, Refusal};
 use super::identity::User;
 use super::inbox::Push;
 use super::payload::{Id, decode};
+use super::words::ForbiddenWord;
 use super::{Args, Im};
 use crate::ids::SocketId;
+use crate::limiter::RetryIn;
 use crate::socketio::Socket;
 use crate::store::{
-    Committed, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageType, NewMessage, Target,
+    Committed, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageType, NewMessage, Refused, StoreError,
+    StoreExt as _, Target, Timestamp, blocks, friends, groups,
 };
 
+/// A message as a client sends it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Payload {
+pub struct SendMessage {
     to_user_id: Option<Id>,
     group_id: Option<Id>,
     message_type: MessageType,
@@ -41,29 +47,81 @@ pub async fn run(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result<
 
 impl Im {
     /// Stores a message, and pushes it. `sender`: the connection that it came by, if it came by one.
-    async fn send(
+    ///
+    /// # Errors
+    /// `user` may not write there, or not so often, or the message is not as it must be, or the store is away.
+    pub async fn send(
         self: &Arc<Self>,
         user: User,
-        payload: Payload,
+        payload: SendMessage,
         sender: Option<SocketId>,
     ) -> Result<Arc<Message>, Refusal> {
-        let message = check(payload, user, self.options.max_content_chars)?;
+        let mut message = check(payload, user, self.options.max_content_chars)?;
+        if let Err(RetryIn(after)) = self.limits.messages.take(&user.id(), 1, Instant::now()) {
+            return Err(Refusal::rate_limited(after));
+        }
+        self.check_words(&mut message)?;
+        self.check_may_write(user, message.target).await?;
         let im = self.clone();
         // Called in the order of `seq`.
         let push = Box::new(move |committed: &Committed| im.push(committed, sender));
         Ok(self.store.append_then(message, push).await?.message)
     }
 
+    /// Lets pass who may write to a user or a group.
+    async fn check_may_write(&self, user: User, target: Target) -> Result<(), Refusal> {
+        let who = user.id();
+        let recipient = match target {
+            Target::Group(group) => {
+                let now = Timestamp::now();
+                let may = self.store.reading(move |tx| Box::pin(groups::may_write(tx, group, who, now)));
+                return Ok(may.await?);
+            }
+            Target::User(recipient) if recipient == who => return Ok(()),
+            Target::User(recipient) => recipient,
+        };
+        let is_blocked = match self.roster.is_blocked(who, recipient) {
+            Some(is_blocked) => is_blocked,
+            None => self.store.reading(move |tx| Box::pin(blocks::is_blocked(tx, recipient, who))).await?,
+        };
+        if is_blocked {
+            return Err(StoreError::from(Refused::Blocked).into());
+        }
+        if self.options.require_friendship {
+            let are_friends =
+                self.store.reading(move |tx| Box::pin(friends::are_friends(tx, who, recipient)));
+            if !are_friends.await? {
+                return Err(StoreError::from(Refused::NotFriends).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Masks words that messages must not hold, or refuses the message.
+    fn check_words(&self, message: &mut NewMessage) -> Result<(), Refusal> {
+        let Some(words) = &self.words else { return Ok(()) };
+        match words.check(&message.content) {
+            Ok(Cow::Borrowed(_)) => Ok(()),
+            Ok(Cow::Owned(masked)) => {
+                message.content = masked;
+                Ok(())
+            }
+            Err(ForbiddenWord) => {
+                Err(Refusal::new("forbidden_word", "the content has a word that messages must not hold"))
+            }
+        }
+    }
+
     /// A message is stored: it goes to the other nodes and to the clients here.
     fn push(self: &Arc<Self>, Committed { message, previous_at }: &Committed, sender: Option<SocketId>) {
         if let Some(push) = Push::of(message, *previous_at, sender) {
-            self.publish(&push, message.id);
+            self.publish(&push, message);
             self.delivery.handle(&push);
         }
     }
 }
 
-fn check(payload: Payload, user: User, max_content_chars: usize) -> Result<NewMessage, Refusal> {
+fn check(payload: SendMessage, user: User, max_content_chars: usize) -> Result<NewMessage, Refusal> {
     let target = match (payload.to_user_id, payload.group_id) {
         (Some(Id(user)), None) => Target::User(user),
         (None, Some(Id(group))) => Target::Group(group),

@@ -9,7 +9,10 @@ use super::identity::User;
 use super::payload::decode;
 use super::{Args, Im};
 use crate::socketio::Socket;
-use crate::store::{Conversation, StoreExt as _, SyncPage};
+use crate::store::messages::Start;
+use crate::store::{
+    Conversation, HistoryPage, Refused, StoreError, StoreExt as _, SyncPage, groups, messages, read_positions,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,9 +24,7 @@ struct Payload {
 
 pub async fn run(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Done<SyncPage>, Refusal> {
     let Payload { conversation, after_seq, limit } = decode(&args)?;
-    if !im.takes_part(user, conversation) {
-        return Err(Refusal::new("forbidden", "you take no part in this conversation"));
-    }
+    im.check_takes_part(user, conversation).await?;
     let limit = match limit {
         Some(0) => return Err(Refusal::new("invalid_payload", "limit must be at least 1")),
         limit => limit.unwrap_or(im.options.sync_page).min(im.options.sync_page_max),
@@ -32,10 +33,62 @@ pub async fn run(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Done<
 }
 
 impl Im {
-    fn takes_part(&self, user: User, conversation: Conversation) -> bool {
-        match conversation {
-            Conversation::Private { low, high } => [low, high].contains(&user.id()),
-            Conversation::Group(group) => self.roster.is_member(user.id(), group) == Some(true),
-        }
+    /// A page of a conversation's history, newest first, for those who take part in it.
+    ///
+    /// # Errors
+    /// `user` takes no part in it, or the store is away.
+    pub async fn history(
+        &self,
+        user: User,
+        conversation: Conversation,
+        start: Start,
+        size: u32,
+    ) -> Result<HistoryPage, Refusal> {
+        self.check_takes_part(user, conversation).await?;
+        let page = self.store.reading(move |tx| Box::pin(messages::history(tx, conversation, start, size)));
+        Ok(page.await?)
+    }
+
+    /// How many messages of a conversation a user has not read.
+    ///
+    /// # Errors
+    /// `user` takes no part in it, or the store is away.
+    pub async fn unread(&self, user: User, conversation: Conversation) -> Result<u64, Refusal> {
+        self.check_takes_part(user, conversation).await?;
+        let who = user.id();
+        let count = self.store.reading(move |tx| Box::pin(read_positions::unread(tx, who, conversation)));
+        Ok(count.await?)
+    }
+
+    /// Lets pass who takes part in a conversation.
+    pub(super) async fn check_takes_part(
+        &self,
+        user: User,
+        conversation: Conversation,
+    ) -> Result<(), Refusal> {
+        let who = user.id();
+        let (takes_part, code) = match conversation {
+            Conversation::Private { low, high } => ([low, high].contains(&who), "forbidden"),
+            Conversation::Group(group) => {
+                let takes_part = match self.roster.is_member(who, group) {
+                    Some(true) => true,
+                    // The roster may not have heard of it yet, or the user is not here.
+                    _ => {
+                        let found = self.store.reading(move |tx| {
+                            Box::pin(async move {
+                                let member = groups::member(tx, group, who).await?;
+                                Ok((member.is_some(), groups::get(tx, group).await?.is_some()))
+                            })
+                        });
+                        match found.await? {
+                            (_, false) => return Err(StoreError::from(Refused::GroupNotFound).into()),
+                            (is_member, true) => is_member,
+                        }
+                    }
+                };
+                (takes_part, "not_a_member")
+            }
+        };
+        if takes_part { Ok(()) } else { Err(Refusal::new(code, "you take no part in this conversation")) }
     }
 }

@@ -29,6 +29,7 @@ pub async fn stop(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result
 
 fn pass_on(im: &Im, socket: &Socket, user: User, args: &Args, is_typing: bool) -> Result<Done<()>, Refusal> {
     let Payload { target_id: Id(target), target_type } = decode(args)?;
+    im.limits.take_typing(socket)?;
     let room = match target_type {
         1 => Room::User(target),
         2 if im.roster.is_member(user.id(), target) == Some(true) => Room::Group(target),
@@ -39,7 +40,10 @@ fn pass_on(im: &Im, socket: &Socket, user: User, args: &Args, is_typing: bool) -
         }
     };
     let event = if is_typing { "user_typing" } else { "user_stop_typing" };
-    let payload = json!({ "userId": user.id(), "targetId": target, "isTyping": is_typing });
+    // A user and a group may have the same number; the type tells them apart.
+    let payload = json!({
+        "userId": user.id(), "targetId": target, "targetType": target_type, "isTyping": is_typing,
+    });
     socket.to(room.to_string()).volatile().emit(event, payload);
     Ok(().into())
 }

@@ -39,9 +39,16 @@ impl Ear {
 
 impl Sink for Ear {
     fn message(&self, channel: &str, message: Bytes) {
-        match self.presence() {
-            Some(presence) if channel == redis::CHANNEL => presence.heard(&message),
-            _ => self.server.message(channel, message),
+        if channel != redis::CHANNEL {
+            return self.server.message(channel, message);
+        }
+        if let Some(presence) = self.presence() {
+            presence.heard(&message);
+        }
+        match (self.im(), redis::arrivals(&message)) {
+            (None, _) => (),
+            (Some(im), Some(users)) => im.announced_elsewhere(users.into_iter()),
+            (Some(im), None) => im.announcements_lost(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod ear;
 mod options;
+mod secrets;
+mod status;
 
 use std::io;
 use std::sync::Arc;
@@ -13,14 +15,20 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::ear::Ear;
-use crate::api;
+use self::secrets::Secrets;
+use crate::api::{self, Accounts};
+use crate::auth::{KeyError, PasswordError};
+use crate::bus::Bus as _;
 use crate::bus::redis::{RedisBus, UrlError};
 use crate::config::{self, AuthMode, Config, LogFormat};
+use crate::im::words::WordsError;
 use crate::im::{Im, Parts, Watchers};
-use crate::presence::redis::RedisPresence;
+use crate::presence::redis::{self, RedisPresence};
 use crate::presence::{Load, LocalPresence, Presence, PresenceError, Watcher};
 use crate::socketio::{Io, Server};
 use crate::store::{MysqlStore, SqliteStore, Store, StoreError, Timestamp};
+
+pub use self::status::status;
 
 /// Why a node did not start, or did not end well. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +39,15 @@ pub enum NodeError {
     /// The other nodes can't be reached in the way that the settings say.
     #[error("cluster.redis_url: {0}")]
     Redis(#[from] UrlError),
+    /// A key of tokens can't be read or used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The list of words can't be read or used.
+    #[error(transparent)]
+    Words(#[from] WordsError),
+    /// Passwords can't be hashed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// Presence can't be kept.
     #[error(transparent)]
     Presence(#[from] PresenceError),
@@ -62,8 +79,15 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     let io = options::server(&config);
     let told = Arc::new(Told::default());
     let Others { presence, ear, bus } = join(&config, &io, &told).await?;
-    let (watchers, of_presence) = (told.watchers.clone(), presence.clone());
-    let parts = Parts { io: io.clone(), store: store.clone(), presence: of_presence, watchers };
+    let secrets = Secrets::load(&config)?;
+    let parts = Parts {
+        io: io.clone(),
+        store: store.clone(),
+        presence: presence.clone(),
+        watchers: told.watchers.clone(),
+        identities: secrets.identities(),
+        words: secrets.words.clone(),
+    };
     let im = Im::install(parts, options::im(&config));
     if let Some(ear) = ear {
         ear.set_im(&im);
@@ -82,11 +106,15 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
         store: store.clone(),
         presence: presence.clone(),
         im: im.clone(),
+        identities: secrets.identities(),
+        accounts: Arc::new(Accounts::new(&config, secrets.tokens.clone(), store.clone())?),
         bus,
         draining: draining.clone(),
     };
+    let reloading = secrets.reload_on_hangup()?;
     let telling = tokio::spawn(tell_load(sources.clone()));
-    let api = tokio::spawn(api::serve(http, sources));
+    let page = options::page(&config, http.local_addr()?, server.addresses());
+    let api = tokio::spawn(api::serve(http, sources, page));
     say_ready(&config, &server);
 
     let replaced = tokio::select! {
@@ -106,6 +134,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     server.refuse_new();
     im.drain(config.node.drain_timeout.mul_f64(DRAIN_SHARE)).await;
     server.stop(until.saturating_duration_since(Instant::now())).await;
+    reloading.abort();
     telling.abort();
     api.abort();
     if let Err(error) = presence.release().await {
@@ -143,9 +172,11 @@ async fn join(config: &Config, io: &Io, told: &Arc<Told>) -> Result<Others, Node
     let joining = io.join_cluster(options::cluster(config));
     let ear = Ear::new(joining.sink());
     let bus = RedisBus::connect(options::bus(config), ear.clone()).await?;
-    let presence = RedisPresence::start(options::presence(config), bus.clone(), watcher);
+    let presence = RedisPresence::start(options::presence(config), bus.clone(), watcher)?;
     let presence = Arc::new(presence);
     ear.set_presence(&presence);
+    // Also where nobody watches anybody: the service wants to know which users have come to other nodes.
+    drop(bus.subscribe(redis::CHANNEL));
     joining.with(bus.clone());
     Ok(Others { presence, ear: Some(ear), bus: Some(bus) })
 }

@@ -1,5 +1,9 @@
 //! From settings to the options of what a node is made of.
 
+use std::net::SocketAddr;
+
+use crate::api::Page;
+use crate::auth::TokenOptions;
 use crate::bus::redis::{PubSubMode, RedisOptions};
 use crate::config::{self, Config, PubSub};
 use crate::presence::LocalPresenceOptions;
@@ -16,6 +20,38 @@ pub fn im(config: &Config) -> im::Options {
         multi_device: config.im.multi_device,
         sync_page: config.im.sync_page,
         sync_page_max: config.im.sync_page_max,
+        require_friendship: config.im.require_friendship,
+        max_group_members: config.im.max_group_members,
+        recall_window: config.im.recall_window,
+        watch_limit: config.im.watch_limit,
+        messages_per_second: config.im.messages_per_second,
+        message_burst: config.im.message_burst,
+        typing_per_second: config.im.typing_per_second,
+    }
+}
+
+/// `http`, `socketio`: where the node listens, ports known.
+pub fn page(config: &Config, http: SocketAddr, socketio: &[SocketAddr]) -> Page {
+    Page {
+        node_id: config.node.id.clone(),
+        http_port: http.port(),
+        socketio_port: socketio.first().unwrap_or(&config.socketio.listen).port(),
+        socketio_path: config.socketio.path.clone(),
+        auth_mode: config.auth.mode,
+        max_content_chars: config.im.max_content_chars,
+    }
+}
+
+pub fn tokens(config: &Config) -> TokenOptions {
+    let auth = &config.auth;
+    TokenOptions {
+        secret: auth.jwt_secret.clone(),
+        keys: auth.jwt_keys.clone(),
+        issue_key: auth.jwt_issue_key.clone(),
+        require_exp: auth.jwt_require_exp,
+        leeway: auth.jwt_leeway,
+        issuers: auth.jwt_issuers.clone(),
+        audience: auth.jwt_audience.clone(),
     }
 }
 

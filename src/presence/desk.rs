@@ -56,16 +56,7 @@ impl Desk {
         alone: bool,
         watcher: Arc<dyn Watcher>,
     ) -> Arc<Self> {
-        let state = State {
-            users: Users::new(grace),
-            watches: Watches::default(),
-            alone,
-            load: Load::default(),
-            changed: BTreeMap::new(),
-            news: VecDeque::new(),
-            closed: false,
-        };
-        let state = Mutex::new(state);
+        let state = Mutex::new(State::new(grace, alone));
         let desk = Arc::new(Self { node_id, state, teller: Notify::new(), keeper: Notify::new() });
         tokio::spawn(Arc::clone(&desk).tell(watcher));
         desk
@@ -102,26 +93,15 @@ impl Desk {
     }
 
     pub(super) fn enter(&self, user: u64, at: Timestamp) {
-        self.with(|state| {
-            if state.closed {
-                return;
-            }
-            if state.users.enter(user, at) {
-                state.watches.here(user, at);
-            }
-            state.change(user, at);
-        });
+        self.with(|state| state.enter(user, at));
     }
 
     pub(super) fn leave(&self, user: u64, at: Timestamp) {
-        self.with(|state| {
-            state.users.leave(user, at, Instant::now());
-            state.change(user, at);
-        });
+        self.with(|state| state.leave(user, at, Instant::now()));
     }
 
     pub(super) fn watch(&self, user: u64) {
-        self.with(|state| state.watch(user));
+        self.with(|state| state.watch(user, Instant::now()));
     }
 
     pub(super) fn unwatch(&self, user: u64) {
@@ -189,8 +169,37 @@ impl Desk {
 }
 
 impl State {
+    pub(super) fn new(grace: Duration, alone: bool) -> Self {
+        Self {
+            users: Users::new(grace),
+            watches: Watches::default(),
+            alone,
+            load: Load::default(),
+            changed: BTreeMap::new(),
+            news: VecDeque::new(),
+            closed: false,
+        }
+    }
+
+    /// A connection of a user has come. At a closed desk it is not counted.
+    pub(super) fn enter(&mut self, user: u64, at: Timestamp) {
+        if self.closed {
+            return;
+        }
+        if self.users.enter(user, at) {
+            self.watches.here(user, at);
+        }
+        self.change(user, at);
+    }
+
+    /// A connection of a user has gone.
+    pub(super) fn leave(&mut self, user: u64, at: Timestamp, now: Instant) {
+        self.users.leave(user, at, now);
+        self.change(user, at);
+    }
+
     /// Lets graces run out. Whether one did.
-    fn run_out(&mut self, now: Instant) -> bool {
+    pub(super) fn run_out(&mut self, now: Instant) -> bool {
         let mut any = false;
         while let Some((user, at)) = self.users.handle_timeout(now) {
             self.watches.gone(user, at, now);
@@ -200,9 +209,9 @@ impl State {
         any
     }
 
-    pub(super) fn watch(&mut self, user: u64) {
+    pub(super) fn watch(&mut self, user: u64, now: Instant) {
         let here = self.users.get(user).is_some();
-        self.watches.watch(user, here, Instant::now());
+        self.watches.watch(user, here, now);
     }
 
     fn change(&mut self, user: u64, at: Timestamp) {

@@ -133,14 +133,14 @@ impl Watches {
 
     /// The user has left some node.
     pub(super) fn gone(&mut self, user: u64, at: Timestamp, now: Instant) {
-        let Some(watched) = self.watched.get_mut(&user).filter(|watched| watched.told != Told::Offline)
-        else {
-            return;
-        };
+        let Some(watched) = self.watched.get_mut(&user) else { return };
         self.heard += 1;
         watched.heard = self.heard;
-        watched.told = Told::Online;
-        watched.left = Some((at, now));
+        if watched.told != Told::Offline {
+            watched.told = Told::Online;
+            watched.left = Some((at, now));
+        }
+        // Even if all is told: an answer that is on its way may still have seen the user there.
         self.look(user, now);
     }
 
@@ -251,5 +251,137 @@ impl Watches {
         // When the last node was left, where that was heard.
         let at = watched.left.take().map_or(seen, |(at, _)| at);
         self.tells.push_back(Tell { user, online: false, at });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_unix_ms(ms)
+    }
+
+    fn tells(watches: &mut Watches) -> Vec<(u64, bool, i64)> {
+        std::iter::from_fn(|| watches.poll_tell())
+            .map(|tell| (tell.user, tell.online, tell.at.unix_ms()))
+            .collect()
+    }
+
+    fn ask(watches: &mut Watches, now: Instant) -> Question {
+        let questions = watches.questions(now, 10);
+        assert_eq!(questions.len(), 1, "{questions:?}");
+        questions[0]
+    }
+
+    fn nowhere() -> Seen {
+        Seen::Nowhere { at: at(99) }
+    }
+
+    #[test]
+    fn an_answer_that_is_older_than_what_was_heard_does_not_count() {
+        let now = Instant::now();
+        let mut watches = Watches::default();
+        watches.watch(1, true, now);
+        watches.gone(1, at(1), now);
+        let question = ask(&mut watches, now);
+        watches.here(1, at(2));
+        watches.answer(question, nowhere(), now);
+        assert_eq!((tells(&mut watches), watches.poll_timeout()), (vec![], None));
+
+        // Nor one to somebody who watched before.
+        watches.gone(1, at(3), now);
+        let question = ask(&mut watches, now);
+        watches.unwatch(1);
+        watches.watch(1, true, now);
+        watches.answer(question, nowhere(), now);
+        assert_eq!(tells(&mut watches), []);
+    }
+
+    #[test]
+    fn an_answer_from_before_a_user_went_does_not_bring_the_user_back() {
+        let now = Instant::now();
+        let mut watches = Watches::default();
+        watches.watch(1, false, now);
+        let question = ask(&mut watches, now);
+        watches.answer(question, nowhere(), now);
+        watches.look_at_all(now);
+        let question = ask(&mut watches, now);
+        watches.gone(1, at(1), now);
+        watches.answer(question, Seen::Online { since: at(0) }, now);
+        let question = ask(&mut watches, now);
+        watches.answer(question, nowhere(), now);
+        assert_eq!(tells(&mut watches), []);
+    }
+
+    #[test]
+    fn nobody_goes_offline_while_that_is_held_back() {
+        let now = Instant::now();
+        let hold = now + Duration::from_secs(3);
+        let mut watches = Watches::default();
+        watches.watch(1, true, now);
+        watches.watch(2, true, now);
+        watches.hold_until(hold);
+        watches.hold_until(now);
+        watches.look_at_all(now);
+        for question in watches.questions(now, 10) {
+            watches.answer(question, nowhere(), now);
+        }
+        assert_eq!((tells(&mut watches), watches.poll_timeout()), (vec![], Some(hold)));
+        watches.here(2, at(5));
+        let question = ask(&mut watches, hold);
+        watches.answer(question, nowhere(), hold);
+        assert_eq!(tells(&mut watches), [(1, false, 99)]);
+    }
+
+    #[test]
+    fn what_was_so_before_the_watch_is_not_told() {
+        let now = Instant::now();
+        for (seen, then) in [(nowhere(), (1, true, 5)), (Seen::Online { since: at(1) }, (1, false, 5))] {
+            let mut watches = Watches::default();
+            watches.watch(1, false, now);
+            let question = ask(&mut watches, now);
+            watches.answer(question, seen, now);
+            assert_eq!(tells(&mut watches), []);
+            if then.1 {
+                watches.here(1, at(5));
+            } else {
+                watches.gone(1, at(5), now);
+                let question = ask(&mut watches, now);
+                watches.answer(question, nowhere(), now);
+            }
+            assert_eq!(tells(&mut watches), [then]);
+        }
+        // Who goes while nobody has looked yet was there.
+        let mut watches = Watches::default();
+        watches.watch(1, false, now);
+        let before = ask(&mut watches, now);
+        watches.gone(1, at(6), now);
+        watches.answer(before, nowhere(), now);
+        let question = ask(&mut watches, now);
+        watches.answer(question, nowhere(), now);
+        assert_eq!(tells(&mut watches), [(1, false, 6)]);
+    }
+
+    #[test]
+    fn who_waits_in_vain_for_an_answer_decides_alone() {
+        let now = Instant::now();
+        let patience = Duration::from_secs(10);
+        let mut watches = Watches::default();
+        for user in 1..=3 {
+            watches.watch(user, true, now);
+        }
+        watches.gone(1, at(1), now);
+        watches.gone(2, at(2), now);
+        let questions = watches.questions(now, 10);
+        watches.unanswered(&questions, now);
+        watches.handle_blindness(now, patience, |user| user == 2);
+        assert_eq!(tells(&mut watches), []);
+        watches.handle_blindness(now + patience, patience, |user| user == 2);
+        assert_eq!(
+            tells(&mut watches),
+            [(1, false, 1)],
+            "of 2 this node knows better, of 3 it heard nothing"
+        );
     }
 }

@@ -45,7 +45,7 @@ use self::polling::Refusal;
 use crate::close::CloseReason;
 use crate::ids::{Key, ShardId, Sid};
 use crate::proto::eio::Packet;
-use crate::proto::http::{RequestHead, client_ip, is_trusted};
+use crate::proto::http::{RequestHead, X_FORWARDED_FOR, client_ip, is_trusted};
 use crate::session::{Link, Session, Time, Transport};
 
 pub use self::app::{App, Counts, Request};
@@ -292,7 +292,8 @@ impl<A: App> Shard<A> {
         }
         self.core.node.takes_handshake(self.core.now, &self.core.limits).map_err(Refusal::Full)?;
         let limits = self.core.limits.clone();
-        let client_ip = client_ip(remote.ip(), &head, &limits.trusted_proxies);
+        let forwarded = head.header_values(X_FORWARDED_FOR);
+        let client_ip = client_ip(remote.ip(), forwarded, &limits.trusted_proxies);
         let request = Request { head, remote, client_ip, time: SystemTime::now() };
         self.app
             .allow(&self.core, mount, &request)

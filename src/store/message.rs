@@ -207,6 +207,17 @@ pub struct SyncPage {
     pub has_more: bool,
 }
 
+/// A page of a conversation's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// Newest first.
+    pub messages: Vec<Message>,
+    /// Messages in the whole conversation.
+    pub total: u64,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
 /// What a message carries. On the wire and in the database an integer from 1 to 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

@@ -9,21 +9,29 @@
 //! - The same sender and `client_message_id` never store twice.
 //!
 //! Appending is the hot path, and each database has its own way of it. Everything else is functions on a transaction
-//! ([`sql::Tx`]), written once for all databases: [`messages`]. They run in [`StoreExt::reading`] and
+//! ([`sql::Tx`]), written once for all databases: [`messages`], [`read_positions`], [`conversations`],
+//! [`groups`], [`friends`], [`blocks`], [`users`]. They run in [`StoreExt::reading`] and
 //! [`StoreExt::writing`], several in one transaction if need be.
 //!
 //! A store never pushes anything to anyone.
 
+pub mod blocks;
 #[cfg(test)]
 mod contract;
+pub mod conversations;
+pub mod friends;
 pub mod groups;
 mod message;
 pub mod messages;
 mod mysql;
+pub mod read_positions;
+mod refused;
 pub mod sql;
 mod sqlite;
 mod stats;
+mod tables;
 mod timestamp;
+pub mod users;
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,10 +42,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use self::sql::{SqlFuture, Tx, Work};
 
 pub use message::{
-    Appended, Conversation, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageKey, MessageType,
-    NewMessage, ParseConversationError, ParseMessageKeyError, SyncPage, Target, UnknownMessageType,
+    Appended, Conversation, HistoryPage, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageKey,
+    MessageType, NewMessage, ParseConversationError, ParseMessageKeyError, SyncPage, Target,
+    UnknownMessageType,
 };
 pub use mysql::{MysqlOptions, MysqlStore};
+pub use refused::Refused;
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use stats::StoreStats;
 pub use timestamp::{ParseTimestampError, Timestamp};
@@ -193,6 +203,9 @@ pub enum StoreError {
     /// A row with the same unique key exists. Repeating does not help.
     #[error("there is such a row already: {0}")]
     Conflict(String),
+    /// A rule forbids it. Nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// The stored data is damaged or not what this program wrote.
     #[error("the message store is corrupt: {0}")]
     Corrupt(String),
@@ -210,13 +223,12 @@ pub enum StoreError {
     },
     /// The database was written by a newer version of this program. It was left untouched.
     #[error(
-        "{} has schema version {found}, and this program knows versions up to {known}: it was written by a newer \
-         tokio-socketio. Start that version, or give this node another directory with --data DIR",
-        path.display()
+        "{database} has schema version {found}, and this program knows versions up to {known}: it was written by a \
+         newer tokio-socketio. Start that version, or give this node another database"
     )]
     Newer {
-        /// The database file.
-        path: PathBuf,
+        /// The database: its file, or its address and name.
+        database: String,
         /// Its schema version.
         found: u32,
         /// The newest schema version that this program knows.
@@ -231,6 +243,7 @@ impl StoreError {
             Self::Unavailable(_) | Self::InUse { .. } | Self::Newer { .. } => "store_unavailable",
             Self::Overloaded => "store_overloaded",
             Self::Invalid(_) => "invalid_message",
+            Self::Refused(refused) => refused.code(),
             Self::Conflict(_) => "conflict",
             Self::Corrupt(_) => "store_corrupt",
         }

@@ -64,6 +64,44 @@ impl Dialect {
     }
 }
 
+/// Runs an `INSERT` of one row, and says whether it was new: `false` when its key exists.
+///
+/// # Errors
+/// Those of the statement, but for [`StoreError::Conflict`].
+pub(in crate::store) async fn insert_new(
+    tx: &mut dyn Tx,
+    sql: &str,
+    values: &[Value],
+) -> Result<bool, StoreError> {
+    match tx.execute(sql, values).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::Conflict(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a statement finds a row.
+pub(in crate::store) async fn finds(
+    tx: &mut dyn Tx,
+    sql: &str,
+    values: &[Value],
+) -> Result<bool, StoreError> {
+    Ok(!tx.query(sql, values).await?.is_empty())
+}
+
+/// The items of a list that an `IN (…)` may have at most; longer lists go in several statements.
+pub(in crate::store) const MAX_LIST: usize = 512;
+
+/// The list of an `IN`: its text and its values. It is filled up to a power of two with its last item, so that there are
+/// few different statements to prepare. An empty one holds nothing.
+pub(in crate::store) fn list<T: Clone + Into<Value>>(items: &[T]) -> (String, Vec<Value>) {
+    let Some(last) = items.last() else { return ("(NULL)".to_owned(), Vec::new()) };
+    let count = items.len().next_power_of_two();
+    let filler = std::iter::repeat_n(last, count - items.len());
+    let values = items.iter().chain(filler).cloned().map(Into::into).collect();
+    (format!("({})", vec!["?"; count].join(", ")), values)
+}
+
 /// A value in a statement or a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -212,5 +250,19 @@ impl<T: FromValue> FromValue for Option<T> {
             Value::Null => Some(None),
             value => T::from_value(value).map(Some),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_filled_up() {
+        assert_eq!(list::<u64>(&[]), ("(NULL)".to_owned(), vec![]));
+        assert_eq!(list(&[7u64]), ("(?)".to_owned(), vec![Value::Int(7)]));
+        let (text, values) = list(&[1u64, 2, 3]);
+        assert_eq!(text, "(?, ?, ?, ?)");
+        assert_eq!(values, [1, 2, 3, 3].map(Value::Int));
     }
 }

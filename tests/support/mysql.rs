@@ -4,6 +4,9 @@
 //! ends, because this process has ended in whatever way, it kills the server and removes the folder. So a server may be
 //! shared by all tests of a process, and never outlives it.
 
+// Each test program uses some of it.
+#![allow(dead_code)]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -14,18 +17,18 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 const KEEPER: &str = r#"
-datadir=$1; shift
+folder=$1; shift
 trap '' INT
 while read -r command; do
     case $command in
-        START) mariadbd "$@" >>"$datadir/../log" 2>&1 </dev/null & server=$! ;;
+        START) mariadbd "$@" >>"$folder/log" 2>&1 </dev/null & server=$! ;;
         KILL) kill -s KILL "$server"; wait "$server" 2>/dev/null ;;
         *) kill -s "$command" "$server" ;;
     esac
     echo "$command"
 done
 kill -s KILL "$server" 2>/dev/null; wait
-rm -rf "$datadir/.."
+rm -rf "$folder"
 "#;
 
 /// A running server. Its users are `im`, with the password `secret`, who may do everything.
@@ -51,7 +54,13 @@ impl MysqlServer {
         let user = format!("--user={}", std::env::var("USER").unwrap_or_else(|_| "root".to_owned()));
         let datadir = format!("--datadir={}", at("data"));
         let installed = Command::new("mariadb-install-db")
-            .args(["--no-defaults", &datadir, &user, "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .args([
+                "--no-defaults",
+                &datadir,
+                &user,
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ])
             .output();
         let installed = match installed {
             Err(error) => panic!("no mariadb-install-db ({error}): run scripts/setup.sh"),
@@ -66,8 +75,8 @@ impl MysqlServer {
         .expect("the temporary folder can be written to");
 
         let port = free_port();
-        let child = Command::new("sh")
-            .args(["-c", KEEPER, "keeper", &at("data"), "--no-defaults", &datadir, &user])
+        let mut child = Command::new("sh")
+            .args(["-c", KEEPER, "keeper", &at(""), "--no-defaults", &datadir, &user])
             .arg(format!("--socket={}", at("socket")))
             .arg(format!("--pid-file={}", at("pid")))
             .arg(format!("--init-file={}", at("init.sql")))
@@ -78,14 +87,14 @@ impl MysqlServer {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a shell");
-        let mut child = child;
         let output = BufReader::new(child.stdout.take().expect("it is piped"));
-        let server = MysqlServer { port, folder, keeper: Mutex::new((child, output)), databases: Mutex::new(0) };
+        let server =
+            MysqlServer { port, folder, keeper: Mutex::new((child, output)), databases: Mutex::new(0) };
         server.restart();
         server
     }
 
-    /// Creates an empty database, and gives its URL.
+    /// Creates an empty database, and gives its name.
     pub async fn database(&self) -> String {
         use mysql_async::prelude::Queryable as _;
         let name = {
@@ -93,15 +102,21 @@ impl MysqlServer {
             *count += 1;
             format!("test{count}")
         };
-        let mut connection = mysql_async::Conn::from_url(self.url("mysql")).await.expect("the server answers");
+        let mut connection =
+            mysql_async::Conn::from_url(self.url("mysql")).await.expect("the server answers");
         connection.query_drop(format!("CREATE DATABASE {name}")).await.expect("the database can be created");
         connection.disconnect().await.expect("the server says goodbye");
-        self.url(&name)
+        name
     }
 
     /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
-        format!("mysql://im:secret@127.0.0.1:{}/{database}?prefer_socket=false", self.port)
+        url_at(self.port, database)
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Kills it as a power failure would, but for what the operating system has already taken.
@@ -150,6 +165,11 @@ impl Drop for MysqlServer {
         drop(child.stdin.take());
         let _ = child.wait();
     }
+}
+
+/// The URL of a database of a server that is reached through this port.
+pub fn url_at(port: u16, database: &str) -> String {
+    format!("mysql://im:secret@127.0.0.1:{port}/{database}?prefer_socket=false")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -215,3 +215,165 @@ impl Channels {
         forgotten
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINGER: Duration = Duration::from_secs(5);
+
+    /// A table that is up, and the time.
+    fn up() -> (Channels, Instant) {
+        let mut channels = Channels::new(LINGER);
+        assert!(channels.go_up());
+        (channels, Instant::now())
+    }
+
+    fn later(channels: &mut Channels, name: &str) -> oneshot::Receiver<Result<(), BusError>> {
+        match channels.subscribe(name) {
+            Answer::Later(answer) => answer,
+            Answer::Now(result) => panic!("{name} is answered at once: {result:?}"),
+        }
+    }
+
+    fn now(channels: &mut Channels, name: &str) -> Result<(), BusError> {
+        match channels.subscribe(name) {
+            Answer::Now(result) => result,
+            Answer::Later(_) => panic!("{name} is not answered at once"),
+        }
+    }
+
+    fn names(asked: &[Asked]) -> Vec<&str> {
+        asked.iter().map(|(name, _)| &**name).collect()
+    }
+
+    fn in_force(channels: &mut Channels, name: &str, at: Instant) {
+        let _answer = later(channels, name);
+        let work = channels.begin(at);
+        channels.confirmed(&work.ask);
+        assert_eq!(now(channels, name), Ok(()));
+        assert!(!channels.unsubscribe(name, at), "one count is left");
+    }
+
+    #[test]
+    fn everybody_who_asks_is_answered_by_one_confirmation() {
+        let (mut channels, t) = up();
+        let mut first = later(&mut channels, "x");
+        let work = channels.begin(t);
+        assert_eq!((names(&work.ask), work.give_up.len()), (vec!["x"], 0));
+        let mut second = later(&mut channels, "x");
+        assert!(channels.begin(t).is_empty(), "it is asked for once");
+        assert!(first.try_recv().is_err(), "nothing is confirmed yet");
+        channels.confirmed(&work.ask);
+        assert_eq!((first.try_recv(), second.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
+        assert_eq!(now(&mut channels, "x"), Ok(()));
+    }
+
+    #[test]
+    fn what_is_given_up_lingers() {
+        let (mut channels, t) = up();
+        in_force(&mut channels, "x", t);
+        assert!(channels.unsubscribe("x", t));
+        assert!(!channels.unsubscribe("x", t), "nothing is left to give up");
+        assert_eq!(channels.next_due(), Some(t + LINGER));
+        assert!(channels.begin(t + LINGER / 2).is_empty());
+        let work = channels.begin(t + LINGER);
+        assert_eq!((work.give_up, work.ask), (vec![Arc::<str>::from("x")], vec![]));
+        assert_eq!(channels.next_due(), None);
+    }
+
+    #[test]
+    fn a_return_within_the_linger_keeps_it() {
+        let (mut channels, t) = up();
+        in_force(&mut channels, "x", t);
+        channels.unsubscribe("x", t);
+        assert_eq!(now(&mut channels, "x"), Ok(()));
+        assert!(channels.begin(t + LINGER).is_empty());
+        // Given up again, it lingers from then on.
+        channels.unsubscribe("x", t + LINGER);
+        assert!(channels.begin(t + LINGER * 3 / 2).is_empty());
+        assert_eq!(channels.begin(t + LINGER * 2).give_up, [Arc::<str>::from("x")]);
+    }
+
+    #[test]
+    fn a_late_confirmation_does_not_answer_for_a_newer_subscription() {
+        let (mut channels, t) = up();
+        let mut first = later(&mut channels, "x");
+        let asked = channels.begin(t).ask;
+        channels.unsubscribe("x", t);
+        assert_eq!(channels.begin(t + LINGER).give_up, [Arc::<str>::from("x")]);
+        assert!(first.try_recv().is_err(), "given up before it was in force");
+        let mut second = later(&mut channels, "x");
+        let asked_again = channels.begin(t + LINGER).ask;
+        channels.confirmed(&asked);
+        assert_eq!(second.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        channels.confirmed(&asked_again);
+        assert_eq!(second.try_recv(), Ok(Ok(())));
+    }
+
+    #[test]
+    fn what_is_gone_before_it_was_asked_for_costs_nothing() {
+        let (mut channels, t) = up();
+        let _answer = later(&mut channels, "x");
+        channels.unsubscribe("x", t);
+        assert!(channels.begin(t + LINGER).is_empty());
+    }
+
+    #[test]
+    fn a_return_before_the_link_has_looked_keeps_it() {
+        let (mut channels, t) = up();
+        in_force(&mut channels, "x", t);
+        channels.unsubscribe("x", t);
+        // The linger may be over by the time, but nobody has looked yet.
+        assert_eq!(now(&mut channels, "x"), Ok(()));
+        let _answer = later(&mut channels, "y");
+        let work = channels.begin(t + LINGER);
+        assert_eq!((work.give_up.len(), names(&work.ask)), (0, vec!["y"]));
+    }
+
+    #[test]
+    fn an_outage_answers_whoever_waits_and_keeps_what_is_wanted() {
+        let (mut channels, t) = up();
+        in_force(&mut channels, "x", t);
+        let mut waiting = later(&mut channels, "y");
+        let asked = channels.begin(t).ask;
+        channels.go_down();
+        assert_eq!(waiting.try_recv(), Ok(Err(BusError::Down)));
+        channels.confirmed(&asked);
+        assert_eq!(
+            now(&mut channels, "x"),
+            Err(BusError::Down),
+            "nothing is in force, whatever a late word says"
+        );
+        assert_eq!(now(&mut channels, "z"), Err(BusError::Down));
+        channels.unsubscribe("y", t);
+
+        let all = channels.begin_all(t + LINGER);
+        let mut sorted = names(&all);
+        sorted.sort_unstable();
+        assert_eq!(sorted, ["x", "z"]);
+        assert_eq!(now(&mut channels, "late"), Err(BusError::Down));
+        channels.confirmed(&all);
+        assert!(!channels.go_up(), "one more must be asked for");
+        let work = channels.begin(t + LINGER);
+        assert_eq!(names(&work.ask), ["late"]);
+        channels.confirmed(&work.ask);
+        assert!(channels.go_up());
+        assert_eq!(now(&mut channels, "x"), Ok(()));
+        assert_eq!(now(&mut channels, "late"), Ok(()));
+    }
+
+    #[test]
+    fn a_closed_table_wants_nothing() {
+        let (mut channels, t) = up();
+        in_force(&mut channels, "x", t);
+        let mut waiting = later(&mut channels, "y");
+        channels.unsubscribe("x", t);
+        channels.close();
+        assert_eq!(waiting.try_recv(), Ok(Err(BusError::Closed)));
+        assert_eq!(now(&mut channels, "x"), Err(BusError::Closed));
+        assert!(!channels.unsubscribe("x", t));
+        assert!(channels.begin(t + LINGER).is_empty());
+        assert!(channels.begin_all(t).is_empty());
+    }
+}

@@ -27,7 +27,7 @@ const REQUESTS: usize = 64;
 
 /// Why a link is over, or did not come up.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Over {
+pub(crate) enum Over {
     #[error("{server}: {error}")]
     Redis { server: Arc<str>, error: RedisError },
     #[error("{server} has closed the connection")]
@@ -46,6 +46,10 @@ pub(super) enum Over {
     UnknownMaster { server: Arc<str>, master: String },
     #[error("some of the cluster's slots are served by nobody")]
     Uncovered,
+    #[error("{server} says that its cluster does not work")]
+    ClusterDown { server: Arc<str> },
+    #[error("the URL names no server")]
+    NoServer,
     #[error("it was closed")]
     Closed,
 }
@@ -57,6 +61,9 @@ pub(super) enum Probe {
     Ping,
     /// ROLE, and it must be master: a replica takes PUBLISH as well, and tells it to nobody but its own subscribers.
     Master,
+    /// CLUSTER INFO, and it must be well: a master that has lost touch with most others still keeps its subscribers,
+    /// while everybody else is with its successor.
+    Cluster,
 }
 
 /// A connection. Once it is dropped, the sink is told nothing of it any more.
@@ -162,7 +169,7 @@ impl Connection {
         // The name is a help for people; a server that does not allow it is fine.
         let _ = ask(&connection.server, &mut connection.redis, &set_name).await;
         let answer = ask(&connection.server, &mut connection.redis, &probe.command()).await?;
-        probe.check(&connection.server, &answer)?;
+        probe.check(&connection.server, answer)?;
         Ok(connection)
     }
 
@@ -194,7 +201,7 @@ impl Connection {
                     Ok(Value::ServerError(error)) => {
                         Err(Over::Redis { server: Arc::clone(&server), error: error.into() })
                     }
-                    Ok(answer) => probe.check(&server, &answer),
+                    Ok(answer) => probe.check(&server, answer),
                     Err(error) => Err(Over::Redis { server: Arc::clone(&server), error }),
                 };
                 if let Err(over) = checked {
@@ -214,23 +221,29 @@ impl Drop for Connection {
 
 impl Probe {
     fn command(self) -> Cmd {
-        redis::cmd(match self {
-            Self::Ping => "PING",
-            Self::Master => "ROLE",
-        })
+        match self {
+            Self::Ping => redis::cmd("PING"),
+            Self::Master => redis::cmd("ROLE"),
+            Self::Cluster => {
+                let mut command = redis::cmd("CLUSTER");
+                command.arg("INFO");
+                command
+            }
+        }
     }
 
-    fn check(self, server: &Arc<str>, answer: &Value) -> Result<(), Over> {
+    fn check(self, server: &Arc<str>, answer: Value) -> Result<(), Over> {
         let server = Arc::clone(server);
-        let role = match (self, answer) {
-            (Self::Ping, _) => return Ok(()),
-            (Self::Master, Value::Array(role)) => role.first(),
-            (Self::Master, _) => None,
-        };
-        match role {
-            Some(Value::BulkString(role)) if role == b"master" => Ok(()),
-            Some(Value::BulkString(_)) => Err(Over::NotMaster { server }),
-            _ => Err(Over::Nonsense { server, command: "ROLE" }),
+        match self {
+            Self::Ping => Ok(()),
+            Self::Master => match answer {
+                Value::Array(role) if role.first() == Some(&Value::BulkString(b"master".into())) => Ok(()),
+                _ => Err(Over::NotMaster { server }),
+            },
+            Self::Cluster => match redis::from_redis_value::<String>(answer) {
+                Ok(info) if info.contains("cluster_state:ok") => Ok(()),
+                _ => Err(Over::ClusterDown { server }),
+            },
         }
     }
 }

@@ -30,9 +30,10 @@ use tokio::sync::{Notify, oneshot, watch};
 use self::channels::{Answer, Channels};
 use self::connection::Listener;
 use self::outbox::Outbox;
-use self::target::Target;
+pub(crate) use self::target::Target;
 pub use self::target::UrlError;
 use self::topology::Finder;
+pub(crate) use self::topology::master_of;
 use super::{Bus, BusError, BusFuture, Sink};
 
 /// Which of Redis' two kinds of pub/sub is used. All nodes of a cluster must use the same: they do not hear each other
@@ -105,6 +106,9 @@ pub struct RedisBusStats {
 }
 
 /// One node's bus over Redis. Dropping it closes it.
+///
+/// Messages of different channels may be told by several threads at the same time, and already while the sink is told that
+/// the link is restored.
 pub struct RedisBus {
     shared: Arc<Shared>,
 }
@@ -211,11 +215,13 @@ impl Bus for RedisBus {
 
     fn subscribe(&self, channel: &str) -> BusFuture<Result<(), BusError>> {
         let answer = self.shared.channels().subscribe(channel);
-        self.shared.work.notify_one();
         match answer {
             Answer::Now(result) => Box::pin(std::future::ready(result)),
-            // Nobody answers for a channel that was given up before it was in force.
-            Answer::Later(answer) => Box::pin(async { answer.await.unwrap_or(Err(BusError::Down)) }),
+            Answer::Later(answer) => {
+                self.shared.work.notify_one();
+                // Nobody answers for a channel that was given up before it was in force.
+                Box::pin(async { answer.await.unwrap_or(Err(BusError::Down)) })
+            }
         }
     }
 

@@ -123,3 +123,73 @@ impl Queue {
         batch
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn up(limit: usize) -> Outbox {
+        let outbox = Outbox::new(limit);
+        outbox.go_up();
+        outbox
+    }
+
+    async fn sizes(outbox: &Outbox) -> Vec<usize> {
+        outbox.take().await.iter().map(|outgoing| outgoing.message.len()).collect()
+    }
+
+    #[tokio::test]
+    async fn takes_messages_while_it_is_up() {
+        let outbox = Outbox::new(10);
+        assert_eq!(outbox.push("x", "early".into()), Err(BusError::Down));
+        outbox.go_up();
+        assert_eq!(outbox.push("x", "a".into()), Ok(()));
+        assert_eq!(outbox.push("y", "bc".into()), Ok(()));
+        assert_eq!(sizes(&outbox).await, [1, 2]);
+        outbox.push("x", "d".into()).unwrap();
+        assert_eq!((outbox.go_down(), outbox.is_up()), (1, false));
+        assert_eq!(outbox.push("x", "late".into()), Err(BusError::Down));
+    }
+
+    #[tokio::test]
+    async fn is_bounded_in_messages_and_in_bytes() {
+        let outbox = up(2);
+        assert_eq!([0; 3].map(|_| outbox.push("x", "m".into()).is_ok()), [true, true, false]);
+        assert_eq!(outbox.push("x", "m".into()), Err(BusError::Overloaded));
+
+        let outbox = up(1000);
+        let message = Bytes::from(vec![0; 32 << 20]);
+        let taken = (0..100).take_while(|_| outbox.push("x", message.clone()).is_ok()).count();
+        assert_eq!(taken, MAX_BYTES / message.len());
+        assert_eq!(sizes(&outbox).await, [message.len()]);
+        assert_eq!(outbox.push("x", message.clone()), Ok(()), "there is room again");
+        assert_eq!(outbox.go_down(), taken);
+        outbox.go_up();
+        assert_eq!(outbox.push("x", message), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_bounded_but_never_empty() {
+        let outbox = up(100_000);
+        for size in [0, MAX_BATCH_BYTES + 1, 5, MAX_BATCH_BYTES - 5, 0, 1] {
+            outbox.push("x", vec![0; size].into()).unwrap();
+        }
+        assert_eq!(sizes(&outbox).await, [0, MAX_BATCH_BYTES + 1]);
+        assert_eq!(sizes(&outbox).await, [5, MAX_BATCH_BYTES - 5, 0]);
+        assert_eq!(sizes(&outbox).await, [1]);
+        for _ in 0..=MAX_BATCH {
+            outbox.push("x", Bytes::new()).unwrap();
+        }
+        assert_eq!([sizes(&outbox).await.len(), sizes(&outbox).await.len()], [MAX_BATCH, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_at_the_close_is_still_given_out() {
+        let outbox = up(10);
+        outbox.push("x", "a".into()).unwrap();
+        outbox.close();
+        assert_eq!(outbox.push("x", "late".into()), Err(BusError::Closed));
+        assert_eq!((outbox.is_up(), sizes(&outbox).await), (false, vec![1]));
+        assert_eq!(sizes(&outbox).await, [0; 0]);
+    }
+}

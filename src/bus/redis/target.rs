@@ -1,10 +1,12 @@
 //! What a URL says about where Redis is.
 
+use std::time::Duration;
+
 use redis::{ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion};
 
 /// Where Redis is.
 #[derive(Clone, Debug)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// One server.
     Single(ConnectionInfo),
     /// Redis Cluster: some of its servers.
@@ -82,7 +84,9 @@ fn server(url: &str, number: usize) -> Result<ConnectionInfo, UrlError> {
     let info = url.into_connection_info().map_err(|_| UrlError::Server(number))?;
     // RESP3 lets a connection that listens answer PING and ROLE like any other.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    // A connection that is given up takes what it has not sent with it. Otherwise the kernel would go on trying, and after
+    // a broken network has healed, old messages might arrive behind new ones.
+    let tcp = info.tcp_settings().clone().set_nodelay(true).set_linger_time(Duration::ZERO);
     Ok(info.set_redis_settings(settings).set_tcp_settings(tcp))
 }
 

@@ -1,4 +1,7 @@
 //! Who is there: from a [`Target`] to the servers that a link connects to, asked anew for each link.
+//!
+//! The `redis` crate's own connection to a cluster is not used: it reconnects and subscribes again by itself, and does not
+//! tell what was lost meanwhile, nor when everything is in force again. Our contract needs both.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,14 +62,8 @@ impl Finder {
         match &self.target {
             Target::Single(server) => Ok(Topology::of_one(server.clone(), forced, Probe::Ping)),
             Target::Sentinel { sentinels, master } => {
-                let mut failed = None;
-                for sentinel in rotated(sentinels, self.attempts) {
-                    match ask_sentinel(sentinel, master).await {
-                        Ok(server) => return Ok(Topology::of_one(server, forced, Probe::Master)),
-                        Err(over) => failed = Some(over),
-                    }
-                }
-                Err(failed.unwrap_or(Over::Uncovered))
+                let server = master_of(sentinels, master, self.attempts).await?;
+                Ok(Topology::of_one(server, forced, Probe::Master))
             }
             Target::Cluster(servers) => {
                 let known: Vec<_> = servers.iter().chain(&self.masters).cloned().collect();
@@ -80,7 +77,7 @@ impl Finder {
                         Err(over) => failed = Some(over),
                     }
                 }
-                Err(failed.unwrap_or(Over::Uncovered))
+                Err(failed.unwrap_or(Over::NoServer))
             }
         }
     }
@@ -89,6 +86,22 @@ impl Finder {
 fn rotated<T>(all: &[T], by: usize) -> impl Iterator<Item = &T> {
     let (before, after) = all.split_at(by % all.len().max(1));
     after.iter().chain(before)
+}
+
+/// The master that the first sentinel names that answers. Each attempt begins with another one.
+pub(crate) async fn master_of(
+    sentinels: &[ConnectionInfo],
+    master: &str,
+    attempt: usize,
+) -> Result<ConnectionInfo, Over> {
+    let mut failed = None;
+    for sentinel in rotated(sentinels, attempt) {
+        match ask_sentinel(sentinel, master).await {
+            Ok(server) => return Ok(server),
+            Err(over) => failed = Some(over),
+        }
+    }
+    Err(failed.unwrap_or(Over::Uncovered))
 }
 
 /// The master that a sentinel names, with the credentials that the sentinel's URL has.
@@ -154,7 +167,7 @@ async fn cluster(
         PubSubMode::Classic => false,
     };
     let topology = if sharded {
-        Topology { servers: masters.clone(), slots: Some(slots), sharded, probe: Probe::Ping }
+        Topology { servers: masters.clone(), slots: Some(slots), sharded, probe: Probe::Cluster }
     } else {
         // Any server takes and tells every message. That is for each attempt another one.
         Topology::of_one(masters[attempt % masters.len()].clone(), sharded, Probe::Ping)

@@ -35,6 +35,7 @@ pub(super) struct Keeper {
     /// When to try to connect, if there is no connection.
     retry_at: Instant,
     pause: Duration,
+    attempts: usize,
     /// Failing, and the log knows.
     failing: bool,
     /// The epoch of the lease; 0 before the first.
@@ -69,6 +70,7 @@ impl Keeper {
             connection: None,
             retry_at: now,
             pause: FIRST_PAUSE,
+            attempts: 0,
             failing: false,
             epoch: 0,
             tick_at: now,
@@ -115,13 +117,7 @@ impl Keeper {
 
     /// Does a portion of everything that is due.
     async fn step(&mut self) -> RedisResult<()> {
-        let Some(mut connection) = self.connect().await? else {
-            let (now, patience) = (Instant::now(), self.shared.options.lease);
-            self.shared.desk.keep(|State { users, watches, .. }| {
-                watches.handle_blindness(now, patience, |user| users.get(user).is_some());
-            });
-            return Ok(());
-        };
+        let Some(mut connection) = self.connect().await? else { return Ok(()) };
         if self.shared.bus_restored.swap(false, SeqCst) {
             self.owe(Duration::ZERO);
         }
@@ -139,9 +135,9 @@ impl Keeper {
 
     async fn connect(&mut self) -> RedisResult<Option<Connection>> {
         if self.connection.is_none() && self.retry_at <= Instant::now() {
-            let options = &self.shared.options;
-            let connection = Connection::open(&options.url, options.timeout).await?;
-            self.connection = Some(connection);
+            self.attempts = self.attempts.wrapping_add(1);
+            let Shared { target, options, .. } = &*self.shared;
+            self.connection = Some(Connection::open(target, options.timeout, self.attempts).await?);
             // The lease first: what else is due depends on it.
             self.tick_at = Instant::now();
         }
@@ -157,8 +153,13 @@ impl Keeper {
             self.shared.counters.outages.fetch_add(1, Relaxed);
             tracing::warn!(%error, "presence has lost Redis: it goes on with this node's users, and tries again");
         }
-        self.retry_at = Instant::now() + self.pause;
+        let now = Instant::now();
+        self.retry_at = now + self.pause;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let patience = self.shared.options.lease;
+        self.shared.desk.keep(|State { users, watches, .. }| {
+            watches.handle_blindness(now, patience, |user| users.get(user).is_some());
+        });
     }
 
     /// Renews the lease, and sees who is there.

@@ -54,6 +54,7 @@ use super::{
     Device, Load, MAX_ONLINE_PAGE, NodeStatus, OnlinePage, Presence, PresenceError, PresenceFuture, Watcher,
 };
 use crate::bus::Bus;
+use crate::bus::redis::{Target, UrlError};
 use crate::store::Timestamp;
 
 /// The channel of the bus that presence announces on. Whoever runs the bus passes its messages to
@@ -99,14 +100,14 @@ impl Default for RedisPresenceOptions {
             lease: Duration::from_secs(10),
             renewal: Duration::from_secs(3),
             grace: Duration::from_secs(3),
-            batch_interval: Duration::from_millis(50),
+            batch_interval: Duration::from_millis(100),
             timeout: Duration::from_secs(1),
             prefix: DEFAULT_PREFIX.to_owned(),
         }
     }
 }
 
-const DEFAULT_PREFIX: &str = "socketio";
+const DEFAULT_PREFIX: &str = "socketio:";
 
 /// What a [`RedisPresence`] has done since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,6 +132,7 @@ pub struct RedisPresence {
 /// What the calls and the [`Keeper`] have in common.
 struct Shared {
     options: RedisPresenceOptions,
+    target: Target,
     desk: Arc<Desk>,
     bus: Arc<dyn Bus>,
     scripts: Scripts,
@@ -156,9 +158,14 @@ struct Counters {
 }
 
 impl RedisPresence {
-    /// Starts it, on the current tokio runtime, and returns at once. Redis may be away.
-    pub fn start(options: RedisPresenceOptions, bus: Arc<dyn Bus>, watcher: Arc<dyn Watcher>) -> Self {
+    /// Starts it, on the current tokio runtime, and returns at once. Redis may be away. Fails only if the URL is none.
+    pub fn start(
+        options: RedisPresenceOptions,
+        bus: Arc<dyn Bus>,
+        watcher: Arc<dyn Watcher>,
+    ) -> Result<Self, UrlError> {
         let shared = Arc::new(Shared {
+            target: Target::parse(&options.url)?,
             desk: Desk::start(options.node_id.clone(), options.grace, false, watcher),
             bus,
             scripts: Scripts::new(&options.prefix),
@@ -171,7 +178,7 @@ impl RedisPresence {
             options,
         });
         tokio::spawn(Keeper::new(Arc::clone(&shared)).run());
-        Self { shared, runtime: Handle::current() }
+        Ok(Self { shared, runtime: Handle::current() })
     }
 
     /// Waits until this node holds a lease, and others can see it.
@@ -220,10 +227,18 @@ impl RedisPresence {
     }
 }
 
+/// The users that a message on [`CHANNEL`] says have come to the node that sends it. `None`: anybody may have.
+pub fn arrivals(message: &Bytes) -> Option<Vec<u64>> {
+    let announcement = Announcement::decode(message)?;
+    let is_sure = announcement.hold(Duration::MAX).is_none();
+    is_sure.then(|| announcement.here().map(|(user, _)| user).collect())
+}
+
 /// The nodes of the cluster that meets at this Redis, by name. For a program that is none of them.
 pub async fn status(url: &str) -> Result<Vec<NodeStatus>, PresenceError> {
     let RedisPresenceOptions { timeout, prefix, .. } = RedisPresenceOptions::default();
-    let mut connection = Connection::open(url, timeout).await?;
+    let target = Target::parse(url).map_err(|error| PresenceError::Unavailable(error.to_string()))?;
+    let mut connection = Connection::open(&target, timeout, 0).await?;
     Scripts::new(&prefix).nodes(&mut connection).await.map_err(PresenceError::from)
 }
 
@@ -267,7 +282,7 @@ impl Presence for RedisPresence {
         // Subscribed under the lock, so that a concurrent `unwatch` does not overtake it.
         let subscribed = desk.with(|state| {
             let first = state.watches.is_empty();
-            state.watch(user);
+            state.watch(user, Instant::now());
             first.then(|| bus.subscribe(CHANNEL))
         });
         if let Some(subscribed) = subscribed {
@@ -371,6 +386,9 @@ impl From<RedisError> for PresenceError {
 }
 
 #[cfg(test)]
+mod simulation;
+
+#[cfg(test)]
 #[path = "../../../tests/support/redis.rs"]
 #[expect(dead_code, reason = "not all of it is needed here")]
 mod server;
@@ -400,7 +418,7 @@ mod tests {
             ..RedisPresenceOptions::default()
         };
         let bus = LocalExchange::default().join(Arc::new(Deaf));
-        let presence = RedisPresence::start(options, Arc::new(bus), watcher);
+        let presence = RedisPresence::start(options, Arc::new(bus), watcher).unwrap();
         presence.wait_until_up().await;
         (presence, server)
     }

@@ -59,3 +59,32 @@ impl Roster {
         self.nodes.values().map(|known| known.until + MARGIN).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_node_went_is_known_by_its_lease() {
+        let second = Duration::from_secs(1);
+        let now = Instant::now();
+        let mut roster = Roster::default();
+        let lease = |node: &str, epoch| Lease::of(node, epoch, 10 * second);
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+
+        let news = roster.update(&[lease("a", 1), lease("b", 1), lease("c", 1)], now);
+        assert_eq!(news, News { came: names(&["a", "b", "c"]), ..News::default() });
+        assert_eq!(roster.poll_timeout(), Some(now + 10 * second + MARGIN));
+        let news = roster.update(&[lease("a", 1), lease("b", 2)], now + 9 * second);
+        assert_eq!(
+            news,
+            News { left: names(&["b", "c"]), ..News::default() },
+            "another epoch, and gone early"
+        );
+        let news = roster.update(&[lease("b", 2)], now + 15 * second);
+        assert_eq!(news, News { left: names(&["a"]), ..News::default() });
+        let news = roster.update(&[], now + 25 * second);
+        assert_eq!(news, News { died: names(&["b"]), ..News::default() });
+        assert_eq!((roster.update(&[], now + 30 * second), roster.poll_timeout()), (News::default(), None));
+    }
+}

@@ -95,8 +95,8 @@ impl Scripts {
         let script = |text: &str| Script::new(&format!("{}{text}", include_str!("lua/live.lua")));
         Self {
             // One hash tag: all keys of presence are in one slot, so that one script can see them all.
-            nodes: format!("{prefix}:{{presence}}:nodes"),
-            users: format!("{prefix}:{{presence}}:users:"),
+            nodes: format!("{prefix}{{presence}}:nodes"),
+            users: format!("{prefix}{{presence}}:users:"),
             tick: script(include_str!("lua/tick.lua")),
             look: script(include_str!("lua/look.lua")),
             page: script(include_str!("lua/page.lua")),
@@ -227,6 +227,11 @@ impl Scripts {
 }
 
 impl Lease {
+    #[cfg(test)]
+    pub(super) fn of(node: &str, epoch: u64, left: Duration) -> Self {
+        Self { node: node.to_owned(), epoch, left, about: String::new() }
+    }
+
     /// What its node says of itself; `None` if that can't be read.
     pub(super) fn status(&self) -> Option<NodeStatus> {
         let About { socketio, http, load } = serde_json::from_str(&self.about).ok()?;

@@ -7,7 +7,6 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use super::RequestHead;
 
 /// A range of addresses: `10.0.0.0/8`, or a single one: `::1`.
 ///
@@ -82,6 +81,9 @@ impl fmt::Display for Network {
     }
 }
 
+/// The field in which proxies say whom they speak for.
+pub const X_FORWARDED_FOR: &str = "X-Forwarded-For";
+
 /// Whether this is the address of a trusted proxy.
 pub fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
     trusted.iter().any(|network| network.contains(address))
@@ -89,12 +91,14 @@ pub fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
 
 /// The address of the client: the peer's, or what trusted proxies say that it is. What is no address ends the search:
 /// then the last proxy that is known for sure stands for whoever is behind it.
-pub fn client_ip(peer: IpAddr, head: &RequestHead, trusted: &[Network]) -> IpAddr {
+///
+/// `forwarded`: the values of the `X-Forwarded-For` fields, in their order.
+pub fn client_ip<'a>(peer: IpAddr, forwarded: impl Iterator<Item = &'a [u8]>, trusted: &[Network]) -> IpAddr {
     let mut client = peer.to_canonical();
     if !is_trusted(client, trusted) {
         return client;
     }
-    let fields: Vec<&[u8]> = head.header_values("X-Forwarded-For").collect();
+    let fields: Vec<&[u8]> = forwarded.collect();
     let hops = fields.iter().rev().flat_map(|field| field.rsplit(|byte| *byte == b','));
     for hop in hops {
         let Some(address) = address_of(hop.trim_ascii()) else { break };
@@ -118,7 +122,7 @@ fn address_of(hop: &[u8]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::http::HeadLimits;
+    use crate::proto::http::{HeadLimits, RequestHead};
     use proptest::prelude::*;
 
     fn network(text: &str) -> Network {
@@ -165,7 +169,8 @@ mod tests {
         }
         raw.extend_from_slice(b"\r\n");
         let (head, _) = RequestHead::decode(&raw, &HeadLimits::default()).unwrap().unwrap();
-        client_ip(ip(peer), &head, &[network("10.0.0.0/8"), network("::1")]).to_string()
+        client_ip(ip(peer), head.header_values(X_FORWARDED_FOR), &[network("10.0.0.0/8"), network("::1")])
+            .to_string()
     }
 
     #[test]

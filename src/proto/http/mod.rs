@@ -13,7 +13,7 @@ mod query;
 mod response;
 
 pub use body::Body;
-pub use forwarded::{BadNetwork, Network, client_ip, is_trusted};
+pub use forwarded::{BadNetwork, Network, X_FORWARDED_FOR, client_ip, is_trusted};
 pub use framing::Framing;
 pub use head::{HeadLimits, Method, RequestHead};
 pub use query::parse_query;

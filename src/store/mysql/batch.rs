@@ -79,8 +79,8 @@ pub(super) async fn store(
         return Err(Fault::Conflict("conversations have got other ids".to_owned()));
     }
     let plans = plan(appends, &mut ends, found);
-    let first_id = insert(session, appends, &plans, &ends).await?;
-    Ok(conclude(appends, plans, first_id))
+    let message_ids = insert(session, appends, &plans, &ends).await?;
+    Ok(conclude(appends, plans, message_ids))
 }
 
 /// The end of a conversation that this transaction has locked.
@@ -117,15 +117,13 @@ impl Lock {
             if locking == Locking::Skip { " SKIP LOCKED" } else { "" }
         );
         let select = messages::SELECT;
-        let client = list(
-            appends.iter().filter_map(client_key).map(|(user, id)| format!("({user}, {})", Bytes(id.as_bytes()))),
-        );
+        let client = appends.iter().filter_map(client_key);
+        let client = list(client.map(|(user, id)| format!("({user}, {})", Bytes(id.as_bytes()))));
         if !client.is_empty() {
             let _ = write!(script, "; {select} WHERE (m.from_user_id, m.client_message_id) IN ({client})");
         }
-        let own = list(
-            appends.iter().filter(|append| append.maybe_stored).map(|append| Bytes(append.message_id.as_bytes())),
-        );
+        let own = appends.iter().filter(|append| append.maybe_stored);
+        let own = list(own.map(|append| Bytes(append.message_id.as_bytes())));
         if !own.is_empty() {
             let _ = write!(
                 script,
@@ -241,7 +239,8 @@ async fn insert(
         let (name, last_at) = (ids::name(*conversation), OrNull(end.last_at.map(Timestamp::unix_ms)));
         format!("({}, {name}, {}, {last_at})", end.id, end.last_seq)
     });
-    // The rows of conversations exist: all are updated, with one statement that takes time in proportion to them.
+    // The conversations exist: their INSERT is an UPDATE of many rows to different values, which SQL has no other form
+    // for that takes time in proportion to them.
     let script = format!(
         "INSERT INTO messages (message_id, conversation_id, seq, from_user_id, message_type, content, file_url, \
              file_size, file_name, reply_to_message_id, client_message_id, created_at_ms) VALUES {}; \
@@ -254,9 +253,9 @@ async fn insert(
     );
     let answers = session.answers(&script, 2).await?;
     // Rows of one INSERT have ids at equal distances.
-    let ids = answers.get(1).and_then(|rows| rows.first());
-    let ids = ids.ok_or_else(|| Fault::Corrupt("the database gave no ids".to_owned()))?;
-    Ok(ids_from(ids.get(0)?, ids.get(1)?))
+    let given = answers.get(1).and_then(|rows| rows.first());
+    let given = given.ok_or_else(|| Fault::Corrupt("the database gave no ids".to_owned()))?;
+    Ok(ids_from(given.get(0)?, given.get(1)?))
 }
 
 fn ids_from(first: u64, step: u64) -> impl Iterator<Item = u64> {

@@ -39,7 +39,11 @@ impl Ids {
             if create && !missing.is_empty() {
                 // In the same order on all nodes, as they lock each other's rows for a moment.
                 let rows = list(missing.iter().map(|conversation| format!("({})", name(*conversation))));
-                session.run(&format!("INSERT IGNORE INTO conversations (kind, first_id, second_id) VALUES {rows}")).await?;
+                session
+                    .run(&format!(
+                        "INSERT IGNORE INTO conversations (kind, first_id, second_id) VALUES {rows}"
+                    ))
+                    .await?;
             }
             self.look_up(session, &mut missing, &mut ids).await?;
         }

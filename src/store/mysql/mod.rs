@@ -62,7 +62,7 @@ pub struct MysqlOptions {
     /// Connections for reading at most. A few more are for writing.
     pub connections: usize,
     /// How long a queued append may wait for the database, or for the locks of other nodes, before it is given up as
-    /// [`StoreError::Unavailable`]. A node that stops in the middle of a transaction keeps its locks for up to 10 s.
+    /// [`StoreError::Unavailable`]. A node that stops in the middle of a transaction keeps its locks for up to 8 s.
     pub give_up: Duration,
 }
 
@@ -74,7 +74,7 @@ impl Default for MysqlOptions {
             queue_limit: 10_000,
             max_batch: 512,
             connections: 8,
-            give_up: Duration::from_secs(12),
+            give_up: Duration::from_secs(10),
         }
     }
 }
@@ -129,7 +129,7 @@ impl MysqlStore {
                 health.connected();
                 Some(session)
             }
-            Err(fault @ (Fault::Newer { .. } | Fault::Corrupt(_))) => return Err(fault.into()),
+            Err(fault @ (Fault::Newer { .. } | Fault::Corrupt(_))) => return Err(database.refusal(fault)),
             Err(fault) => {
                 health.failed(&fault);
                 None
@@ -147,6 +147,7 @@ impl MysqlStore {
             pending: Vec::new(),
             ids: Ids::default(),
             backoff: Backoff::default(),
+            trouble: None,
         };
         let runtime = Handle::current();
         let until_end = alive.clone();
@@ -181,7 +182,7 @@ impl MysqlStore {
         self.health.check()?;
         let (reply, answer) = oneshot::channel();
         let deadline = Instant::now() + self.give_up;
-        let message_id = Uuid::new_v4();
+        let message_id = Uuid::now_v7();
         let append = Append { message, message_id, maybe_stored: false, deadline, then, reply };
         match open.appends.try_send(append) {
             Ok(()) => Ok(answer),
@@ -191,27 +192,31 @@ impl MysqlStore {
     }
 
     /// Starts work, unless too much is under way.
-    fn start(&self, work: Work, access: Access) -> Result<JoinHandle<Result<(), StoreError>>, StoreError> {
+    fn start<F>(
+        &self,
+        work: impl FnOnce(Arc<Others>, Arc<Health>) -> F,
+    ) -> Result<JoinHandle<F::Output>, StoreError>
+    where
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let Open { others, alive, .. } = open.as_ref().ok_or_else(closed)?;
         self.health.check()?;
         let permit = Arc::clone(&others.queue).try_acquire_owned().map_err(|_| StoreError::Overloaded)?;
         let until_end = (permit, alive.clone());
-        let (others, health) = (Arc::clone(others), Arc::clone(&self.health));
+        let work = work(Arc::clone(others), Arc::clone(&self.health));
         Ok(self.runtime.spawn(async move {
-            let result = match access {
-                Access::Read => tx::read(&others.reads, &health, &work).await,
-                Access::Write => tx::write(&others.writes, &health, &work).await,
-            };
-            // The sessions are closed before the last task has ended.
-            drop(others);
+            let result = work.await;
             drop(until_end);
             result
         }))
     }
 
-    fn work(&self, work: Work, access: Access) -> StoreFuture<()> {
-        let started = self.start(work, access);
+    fn run<F>(&self, work: impl FnOnce(Arc<Others>, Arc<Health>) -> F) -> StoreFuture<()>
+    where
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let started = self.start(work);
         Box::pin(async move {
             started?.await.unwrap_or_else(|error| {
                 tracing::error!(%error, "a transaction was given up");
@@ -228,11 +233,11 @@ impl Store for MysqlStore {
     }
 
     fn read(&self, work: Work) -> StoreFuture<()> {
-        self.work(work, Access::Read)
+        self.run(|others, health| async move { tx::read(&others.reads, &health, &work).await })
     }
 
     fn write(&self, work: Work) -> StoreFuture<()> {
-        self.work(work, Access::Write)
+        self.run(|others, health| async move { tx::write(&others.writes, &health, &work).await })
     }
 
     fn stats(&self) -> StoreStats {
@@ -280,7 +285,8 @@ mod tests {
     use super::*;
 
     async fn open() -> (MysqlStore, ()) {
-        let url = MysqlServer::shared().database().await;
+        let server = MysqlServer::shared();
+        let url = server.url(&server.database().await);
         (MysqlStore::open(MysqlOptions { url, ..MysqlOptions::default() }).await.unwrap(), ())
     }
 

@@ -26,25 +26,31 @@ pub(super) fn value(value: &Value) -> DriverValue {
 pub(super) fn row(row: mysql_async::Row) -> Result<Row, StoreError> {
     let columns = row.columns();
     let value = |(value, column): (DriverValue, &Column)| {
-        let number = match column.column_type() {
+        let number = matches!(
+            column.column_type(),
             ColumnType::MYSQL_TYPE_TINY
-            | ColumnType::MYSQL_TYPE_SHORT
-            | ColumnType::MYSQL_TYPE_INT24
-            | ColumnType::MYSQL_TYPE_LONG
-            | ColumnType::MYSQL_TYPE_LONGLONG
-            | ColumnType::MYSQL_TYPE_NEWDECIMAL => true,
-            _ => false,
-        };
-        let text = column.character_set() != BINARY || column.column_type() == ColumnType::MYSQL_TYPE_VAR_STRING;
-        let wrong = || StoreError::Corrupt(format!("column {} holds {:?}", column.name_str(), column.column_type()));
+                | ColumnType::MYSQL_TYPE_SHORT
+                | ColumnType::MYSQL_TYPE_INT24
+                | ColumnType::MYSQL_TYPE_LONG
+                | ColumnType::MYSQL_TYPE_LONGLONG
+                | ColumnType::MYSQL_TYPE_NEWDECIMAL
+        );
+        let text =
+            column.character_set() != BINARY || column.column_type() == ColumnType::MYSQL_TYPE_VAR_STRING;
+        let wrong =
+            || StoreError::Corrupt(format!("column {} holds {:?}", column.name_str(), column.column_type()));
         match value {
             DriverValue::NULL => Ok(Value::Null),
             DriverValue::Int(number) => Ok(Value::Int(number)),
             DriverValue::UInt(number) => i64::try_from(number).map(Value::Int).map_err(|_| wrong()),
-            DriverValue::Bytes(bytes) if number => {
-                std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).map(Value::Int).ok_or_else(wrong)
+            DriverValue::Bytes(bytes) if number => std::str::from_utf8(&bytes)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .map(Value::Int)
+                .ok_or_else(wrong),
+            DriverValue::Bytes(bytes) if text => {
+                String::from_utf8(bytes).map(Value::Text).map_err(|_| wrong())
             }
-            DriverValue::Bytes(bytes) if text => String::from_utf8(bytes).map(Value::Text).map_err(|_| wrong()),
             DriverValue::Bytes(bytes) => Ok(Value::Bytes(bytes)),
             _ => Err(wrong()),
         }

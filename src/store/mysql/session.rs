@@ -1,8 +1,8 @@
 //! Connections to the database, and what each of them is told first.
 //!
 //! Nothing waits for a server without a limit: every answer is asked for through [`within`]. What a session locks, it
-//! locks for a few seconds at most, even when this process is stopped in the middle of a transaction: the server ends a
-//! session that has been silent for [`SILENCE_LIMIT`].
+//! locks for a few seconds at most, even when this process is stopped in the middle of a transaction: the server then
+//! ends the session for its silence.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -24,8 +24,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// How long a statement waits for a lock, in seconds.
 const LOCK_LIMIT_S: u64 = 2;
-/// After how many seconds without a word the server ends a session, and with it its transaction and locks.
-const SILENCE_LIMIT_S: u64 = 10;
+/// After how many seconds without a word the server ends a session, and with it its transaction and locks. Elsewhere
+/// than in a transaction this is for the server to say, which notes each in its log.
+pub(super) const SILENCE_LIMIT_S: u64 = 8;
 /// How often an idle session says a word.
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -36,6 +37,8 @@ const PREPARED_STATEMENTS: usize = 128;
 #[derive(Debug)]
 pub(super) struct Database {
     options: OptsBuilder,
+    /// Its address and name, as people may see it.
+    name: String,
     /// Whether it was said that the server's settings risk messages.
     warned: AtomicBool,
 }
@@ -45,8 +48,10 @@ pub(super) struct Database {
 pub(super) enum Access {
     /// It only reads, each statement for itself. The server refuses everything else.
     Read,
-    /// Reads and writes.
+    /// Transactions, now and then. They limit the silence themselves.
     Write,
+    /// Transactions all the time, and a word between them.
+    Append,
 }
 
 /// A connection that has been told everything.
@@ -62,7 +67,10 @@ impl Database {
     /// From a URL as in `store.url`. `node` is the name that the server shows for the connections.
     pub fn new(url: &str, node: &str) -> Result<Self, StoreError> {
         let wrong = |error| StoreError::Unavailable(format!("not the URL of a MySQL database: {error}"));
-        let options = OptsBuilder::from_opts(Opts::from_url(url).map_err(wrong)?)
+        let options = Opts::from_url(url).map_err(wrong)?;
+        let (host, port) = (options.ip_or_hostname(), options.tcp_port());
+        let name = format!("mysql://{host}:{port}/{}", options.db_name().unwrap_or_default());
+        let options = OptsBuilder::from_opts(options)
             // The URL says how to connect. What the server believes to be its socket can be another server's.
             .prefer_socket(false)
             .client_found_rows(true)
@@ -72,12 +80,22 @@ impl Database {
                 ("program_name".to_owned(), "tokio-socketio".to_owned()),
                 ("node".to_owned(), node.to_owned()),
             ]));
-        Ok(Self { options, warned: AtomicBool::new(false) })
+        Ok(Self { options, name, warned: AtomicBool::new(false) })
+    }
+
+    /// Why it can't be used at all.
+    pub fn refusal(&self, fault: Fault) -> StoreError {
+        match fault {
+            Fault::Newer { found, known } => StoreError::Newer { database: self.name.clone(), found, known },
+            Fault::Corrupt(text) => StoreError::Corrupt(format!("{}: {text}", self.name)),
+            other => other.into(),
+        }
     }
 
     /// A new session.
     pub async fn connect(&self, access: Access) -> Result<Session, Fault> {
-        let conn = within(CONNECT_LIMIT, Conn::new(self.options.clone().init(vec![settings(access)]))).await?;
+        let conn =
+            within(CONNECT_LIMIT, Conn::new(self.options.clone().init(vec![settings(access)]))).await?;
         let mut session = Session { conn, max_statement: 0 };
         let answers = session.answers(SERVER_SETTINGS, 1).await?;
         let Some(row) = answers.iter().flatten().next() else {
@@ -101,17 +119,23 @@ const SERVER_SETTINGS: &str = "\
     SELECT @@max_allowed_packet, @@innodb_flush_log_at_trx_commit, @@log_bin AND @@sync_binlog <> 1";
 
 /// Statements that make a session what this program relies on, whatever the server's defaults are. The `sql_mode` is also
-/// what makes escaped text safe: with it, a backslash is an escape.
+/// what makes escaped text safe: with it, a backslash is an escape. Without `derived_merge`, because MariaDB 10.11 says
+/// "Unknown column" when a prepared statement with a subquery in a merged table runs for the second time.
 fn settings(access: Access) -> String {
-    let access = match access {
+    let transactions = match access {
         Access::Read => "READ ONLY",
-        Access::Write => "READ WRITE",
+        Access::Write | Access::Append => "READ WRITE",
+    };
+    let silence = match access {
+        Access::Read | Access::Write => "DEFAULT".to_owned(),
+        Access::Append => SILENCE_LIMIT_S.to_string(),
     };
     format!(
         "SET NAMES utf8mb4 COLLATE utf8mb4_bin; \
          SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1, \
-             innodb_lock_wait_timeout = {LOCK_LIMIT_S}, wait_timeout = {SILENCE_LIMIT_S}; \
-         SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, {access}"
+             innodb_lock_wait_timeout = {LOCK_LIMIT_S}, wait_timeout = {silence}, \
+             optimizer_switch = 'derived_merge=off'; \
+         SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, {transactions}"
     )
 }
 

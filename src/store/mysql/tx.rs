@@ -9,12 +9,19 @@ use super::fault::Fault;
 use super::health::Health;
 use super::pool::Pool;
 use super::rows;
-use super::session::{ANSWER_LIMIT, Session, within};
+use super::session::{ANSWER_LIMIT, SILENCE_LIMIT_S, Session, within};
 use crate::store::StoreError;
 use crate::store::sql::{Dialect, Row, SqlFuture, Tx, Value, Work};
 
 /// How often a transaction is run when others keep getting in its way.
 const MAX_TRIES: u32 = 10;
+
+/// A node that stops in the middle of a transaction is not to keep its locks for long.
+fn start_transaction() -> String {
+    format!("SET SESSION wait_timeout = {SILENCE_LIMIT_S}; START TRANSACTION")
+}
+const COMMIT: &str = "COMMIT; SET SESSION wait_timeout = DEFAULT";
+const ROLLBACK: &str = "ROLLBACK; SET SESSION wait_timeout = DEFAULT";
 
 /// Does work that reads. A statement sees everything that was committed before it.
 pub(super) async fn read(pool: &Pool, health: &Health, work: &Work) -> Result<(), StoreError> {
@@ -40,12 +47,12 @@ pub(super) async fn write(pool: &Pool, health: &Health, work: &Work) -> Result<(
     let mut tries = 0;
     loop {
         tries += 1;
-        let worked = match lent.session.run("START TRANSACTION").await {
+        let worked = match lent.session.run(&start_transaction()).await {
             Ok(()) => run(work, &mut lent.session).await,
             Err(fault) => Err(fault),
         };
         let fault = match worked {
-            Ok(Ok(())) => match lent.session.run("COMMIT").await {
+            Ok(Ok(())) => match lent.session.run(COMMIT).await {
                 Ok(()) => {
                     lent.give_back();
                     return Ok(());
@@ -56,7 +63,7 @@ pub(super) async fn write(pool: &Pool, health: &Health, work: &Work) -> Result<(
                 Err(fault) => fault,
             },
             Ok(Err(error)) => {
-                if lent.session.run("ROLLBACK").await.is_ok() {
+                if lent.session.run(ROLLBACK).await.is_ok() {
                     lent.give_back();
                 }
                 return Err(error);
@@ -65,7 +72,7 @@ pub(super) async fn write(pool: &Pool, health: &Health, work: &Work) -> Result<(
         };
         match fault {
             Fault::Conflict(_) if tries < MAX_TRIES => {
-                lent.session.run("ROLLBACK").await?;
+                lent.session.run(ROLLBACK).await?;
                 tokio::time::sleep(Duration::from_millis(u64::from(tries))).await;
             }
             Fault::Lost(_) if !lent.new => lent = pool.replace(lent).await?,

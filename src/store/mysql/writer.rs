@@ -37,6 +37,8 @@ pub(super) struct Writer {
     pub pending: Vec<Append>,
     pub ids: Ids,
     pub backoff: Backoff,
+    /// What has kept the first of the pending messages from being stored.
+    pub trouble: Option<Fault>,
 }
 
 /// What there is to do.
@@ -51,7 +53,7 @@ enum Next {
 
 /// A session for the writer, on a database whose schema is as it should be.
 pub(super) async fn connect(database: &Database) -> Result<Session, Fault> {
-    let mut session = database.connect(Access::Write).await?;
+    let mut session = database.connect(Access::Append).await?;
     schema::migrate(&mut session).await?;
     Ok(session)
 }
@@ -67,7 +69,7 @@ impl Writer {
             let Some(mut connected) = session.take() else { return };
             match self.serve(&mut connected).await {
                 Ok(()) => return connected.close().await,
-                Err(fault) => tracing::debug!(error = %fault, "the writer's connection is replaced"),
+                Err(fault) => self.trouble = Some(fault),
             }
         }
     }
@@ -124,13 +126,15 @@ impl Writer {
             }
             match batch::store(session, &mut self.ids, &mut self.pending[..size], locking).await {
                 Ok(outcomes) => {
-                    self.backoff = Backoff::default();
+                    (self.backoff, self.trouble) = (Backoff::default(), None);
+                    self.health.stored();
                     self.answer(outcomes);
                     locking = Locking::Wait;
                 }
                 Err(fault @ Fault::Lost(_)) => return Err(fault),
-                Err(Fault::Conflict(_) | Fault::Duplicate(_)) => {
+                Err(fault @ (Fault::Conflict(_) | Fault::Duplicate(_))) => {
                     session.run("ROLLBACK").await?;
+                    self.trouble = Some(fault);
                     // Somebody may keep a lock for long. In every other attempt the others need not wait for it.
                     locking = if locking == Locking::Wait { Locking::Skip } else { Locking::Wait };
                     sleep(jittered(CONFLICT_PAUSE)).await;
@@ -144,6 +148,7 @@ impl Writer {
                     self.fail(size, &fault.into());
                 }
                 Err(fault) => {
+                    self.health.refused(&fault);
                     self.fail(size, &fault.clone().into());
                     return Err(fault);
                 }
@@ -204,7 +209,8 @@ impl Writer {
     }
 
     fn count(&self, outcomes: &[Outcome]) {
-        let count = |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count() as u64;
+        let count =
+            |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count() as u64;
         let stored = count(|outcome| matches!(outcome, Outcome::Stored(_)));
         self.counters.appended.fetch_add(stored, Relaxed);
         self.counters.duplicates.fetch_add(count(|outcome| matches!(outcome, Outcome::Repeated(_))), Relaxed);
@@ -222,11 +228,16 @@ impl Writer {
     /// Gives up the messages whose time is over.
     fn expire(&mut self) {
         let now = Instant::now();
-        while let Some(append) = self.pending.first()
-            && append.deadline <= now
-        {
-            let stored = if append.maybe_stored { "it may be stored or not" } else { "it is not stored" };
-            let text = format!("the database has not taken the message in time; {stored}");
+        let over = self.pending.iter().take_while(|append| append.deadline <= now).count();
+        if over == 0 {
+            return;
+        }
+        let trouble = self.trouble.as_ref().map_or_else(String::new, ToString::to_string);
+        tracing::warn!(messages = over, error = trouble, "messages that had waited too long were given up");
+        for _ in 0..over {
+            let uncertain = self.pending.first().is_some_and(|append| append.maybe_stored);
+            let stored = if uncertain { "may be stored or not" } else { "is not stored" };
+            let text = format!("the database has not taken the message in time, it {stored}: {trouble}");
             self.fail(1, &StoreError::Unavailable(text));
         }
     }

@@ -5,6 +5,8 @@
 
 mod errors;
 mod lock;
+#[cfg(test)]
+mod plans;
 mod reader;
 mod schema;
 mod tx;

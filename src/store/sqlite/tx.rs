@@ -92,3 +92,32 @@ impl ToSql for Value {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_work(
+        work: impl for<'t> Fn(&'t mut dyn Tx) -> SqlFuture<'t, ()> + Send + Sync + 'static,
+    ) -> StoreError {
+        run(&(Box::new(work) as Work), &mut Connection::open_in_memory().unwrap()).unwrap_err()
+    }
+
+    #[test]
+    fn work_that_waits_or_panics_is_given_up() {
+        let waits = run_work(|_| Box::pin(future::pending()));
+        assert!(waits.to_string().contains("waited"), "{waits}");
+        let panics = run_work(|_| panic!("as the test wants it"));
+        assert!(panics.to_string().contains("panicked"), "{panics}");
+    }
+
+    #[test]
+    fn what_does_not_fit_a_value_is_not_read() {
+        let connection = Connection::open_in_memory().unwrap();
+        let rows = query(&connection, "SELECT 1.5, CAST(x'ff' AS TEXT), 7", &[]).unwrap();
+        assert!(rows[0].get::<u64>(0).is_err());
+        assert!(rows[0].get::<String>(1).is_err());
+        assert_eq!(rows[0].get(2), Ok(7u64));
+        assert!(rows[0].get::<u64>(3).is_err(), "there is no such column");
+    }
+}

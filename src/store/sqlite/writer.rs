@@ -176,7 +176,7 @@ fn append(
     new: NewMessage,
 ) -> Result<Stored, StoreError> {
     let place = places.find(connection, conversation).map_err(store_error)?;
-    let (message_id, created_at, seq) = (Uuid::new_v4(), Timestamp::now(), place.last_seq + 1);
+    let (message_id, created_at, seq) = (Uuid::now_v7(), Timestamp::now(), place.last_seq + 1);
     let insert = || {
         connection
             .prepare_cached(

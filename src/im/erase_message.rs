@@ -1,0 +1,105 @@
+//! `recall_message`, `delete_message`: a message keeps its place and loses its content.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::answer::{Done, Refusal};
+use super::identity::User;
+use super::payload::{MessageName, decode};
+use super::room::Room;
+use super::{Args, Im};
+use crate::socketio::Socket;
+use crate::store::groups::Role;
+use crate::store::messages::Erasure;
+use crate::store::sql::Tx;
+use crate::store::{
+    Conversation, Message, MessageKey, Refused, StoreError, StoreExt as _, Timestamp, groups, messages,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Payload {
+    message_id: MessageName,
+}
+
+pub async fn recall(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Done<Message>, Refusal> {
+    let MessageName(name) = decode::<Payload>(&args)?.message_id;
+    Ok(im.erase(user, name, Erasure::Recalled).await?.into())
+}
+
+pub async fn delete(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Done<Message>, Refusal> {
+    let MessageName(name) = decode::<Payload>(&args)?.message_id;
+    Ok(im.erase(user, name, Erasure::Deleted).await?.into())
+}
+
+impl Im {
+    /// Empties a message, for its sender or an admin of its group: recalls it, within the time for that, or deletes
+    /// it. Gives it as it is then.
+    ///
+    /// # Errors
+    /// There is none, `user` may not, or it is too late.
+    pub async fn erase(&self, user: User, name: MessageKey, how: Erasure) -> Result<Message, Refusal> {
+        let (who, window) = (user.id(), self.options.recall_window);
+        let erased = self
+            .write(move |tx, now| {
+                Box::pin(async move {
+                    let message = messages::get(tx, name).await?.ok_or(Refused::MessageNotFound)?;
+                    if !may_erase(tx, &message, who).await? {
+                        return Err(Refused::Forbidden.into());
+                    }
+                    if how == Erasure::Recalled && is_over(message.created_at, window, now) {
+                        return Ok(None);
+                    }
+                    messages::erase(tx, message.id, how).await?;
+                    messages::get(tx, name).await
+                })
+            })
+            .await?;
+        let message = erased
+            .ok_or_else(|| Refusal::new("too_late", format!("a message can be recalled for {window:?}")))?;
+        let event = match how {
+            Erasure::Recalled => "message_recalled",
+            Erasure::Deleted => "message_deleted",
+        };
+        let what = json!({
+            "conversation": message.conversation,
+            "id": message.id,
+            "messageId": message.message_id,
+            "seq": message.seq,
+            "operatorId": who,
+        });
+        let mut rooms = Room::all_of(message.conversation);
+        if let Some(first) = rooms.next() {
+            let all = rooms.fold(self.io.to(first.to_string()), |all, room| all.to(room.to_string()));
+            all.emit(event, what);
+        }
+        Ok(message)
+    }
+
+    /// A message, for those who take part in its conversation.
+    ///
+    /// # Errors
+    /// There is none, or `user` takes no part.
+    pub async fn message(&self, user: User, name: MessageKey) -> Result<Message, Refusal> {
+        let found = self.store.reading(move |tx| Box::pin(messages::get(tx, name))).await?;
+        let message = found.ok_or_else(|| Refusal::from(StoreError::from(Refused::MessageNotFound)))?;
+        self.check_takes_part(user, message.conversation).await?;
+        Ok(message)
+    }
+}
+
+async fn may_erase(tx: &mut dyn Tx, message: &Message, user: u64) -> Result<bool, StoreError> {
+    match message.conversation {
+        Conversation::Private { .. } => Ok(message.from_user_id == user),
+        Conversation::Group(group) => {
+            let member = groups::member(tx, group, user).await?;
+            Ok(member.is_some_and(|member| message.from_user_id == user || member.role >= Role::Admin))
+        }
+    }
+}
+
+fn is_over(since: Timestamp, window: std::time::Duration, now: Timestamp) -> bool {
+    u128::from(now.unix_ms().saturating_sub(since.unix_ms()).max(0).unsigned_abs()) > window.as_millis()
+}

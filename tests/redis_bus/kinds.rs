@@ -1,0 +1,144 @@
+//! The contract of a bus, on every kind of Redis.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tokio_socketio::bus::redis::{PubSubMode, RedisBus, RedisOptions};
+use tokio_socketio::bus::{Bus, Sink};
+
+use super::contract::{self, Cluster, LINGER, PATIENCE, Recorder};
+use super::server::{RedisCluster, RedisServer};
+
+/// A cluster of ours on one Redis, with channels of its own.
+struct Nodes<S> {
+    options: RedisOptions,
+    _server: Arc<S>,
+}
+
+impl<S> Nodes<S> {
+    fn new(server: Arc<S>, url: String, pubsub: PubSubMode, linger: Duration) -> Self {
+        static LAST: AtomicUsize = AtomicUsize::new(0);
+        let prefix = format!("socketio:{}:", LAST.fetch_add(1, Ordering::Relaxed));
+        let options = RedisOptions { url, pubsub, linger, prefix, ..RedisOptions::default() };
+        Self { options, _server: server }
+    }
+}
+
+impl<S> Cluster for Nodes<S> {
+    async fn join(&self, sink: Arc<dyn Sink>) -> Arc<dyn Bus> {
+        let bus = RedisBus::connect(self.options.clone(), sink).await.unwrap();
+        assert!(bus.is_up(), "the bus should be up at once");
+        bus
+    }
+}
+
+/// What several tests of this process share while any of them uses it.
+fn shared<T>(place: &Mutex<Weak<T>>, start: impl FnOnce() -> T) -> Arc<T> {
+    let mut place = place.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    place.upgrade().unwrap_or_else(|| {
+        let started = Arc::new(start());
+        *place = Arc::downgrade(&started);
+        started
+    })
+}
+
+mod classic {
+    use super::*;
+
+    fn nodes(linger: Duration) -> Nodes<RedisServer> {
+        static SERVER: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
+        let server = shared(&SERVER, RedisServer::start);
+        let url = server.url();
+        Nodes::new(server, url, PubSubMode::Auto, linger)
+    }
+
+    contract::contract_tests!(nodes(Duration::ZERO), nodes(LINGER));
+}
+
+mod sharded {
+    use super::*;
+
+    fn nodes(linger: Duration) -> Nodes<RedisServer> {
+        static SERVER: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
+        let server = shared(&SERVER, RedisServer::start);
+        let url = server.url();
+        Nodes::new(server, url, PubSubMode::Sharded, linger)
+    }
+
+    contract::contract_tests!(nodes(Duration::ZERO), nodes(LINGER));
+}
+
+mod redis_6 {
+    use super::*;
+
+    /// Redis 6.2, where `scripts/setup.sh` has put it. Not every machine can have it.
+    fn binary() -> Option<PathBuf> {
+        let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-tests/.cache/redis-6.2/redis-server");
+        if !place.is_file() {
+            eprintln!("left out, for there is no {}: scripts/setup.sh gets it", place.display());
+            return None;
+        }
+        Some(place)
+    }
+
+    fn nodes(binary: &Path, linger: Duration) -> Nodes<RedisServer> {
+        static SERVER: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
+        let server = shared(&SERVER, || RedisServer::start_with(binary, &[]));
+        assert!(server.ask::<String>("INFO server").contains("redis_version:6.2"));
+        let url = server.url();
+        Nodes::new(server, url, PubSubMode::Auto, linger)
+    }
+
+    macro_rules! nodes_or_leave_out {
+        ($linger:expr) => {
+            match binary() {
+                Some(binary) => nodes(&binary, $linger),
+                None => return,
+            }
+        };
+    }
+
+    contract::contract_tests!(nodes_or_leave_out!(Duration::ZERO), nodes_or_leave_out!(LINGER));
+
+    #[tokio::test]
+    async fn sharded_is_not_to_be_had() {
+        let Some(binary) = binary() else { return };
+        let server = RedisServer::start_with(&binary, &[]);
+        let recorder = Recorder::new();
+        let options =
+            RedisOptions { url: server.url(), pubsub: PubSubMode::Sharded, ..RedisOptions::default() };
+        let bus = RedisBus::connect(options, recorder.clone()).await.unwrap();
+        drop(bus.subscribe("x"));
+        recorder.wait_for("lost").await;
+        sleep(Duration::from_millis(300)).await;
+        assert!(!bus.is_up());
+        timeout(PATIENCE, bus.close()).await.unwrap();
+    }
+}
+
+mod cluster {
+    use super::*;
+
+    fn nodes(pubsub: PubSubMode, linger: Duration) -> Nodes<RedisCluster> {
+        static CLUSTER: Mutex<Weak<RedisCluster>> = Mutex::new(Weak::new());
+        let cluster = shared(&CLUSTER, || RedisCluster::start(3, 0));
+        let url = cluster.url();
+        Nodes::new(cluster, url, pubsub, linger)
+    }
+
+    mod sharded {
+        use super::*;
+        contract::contract_tests!(nodes(PubSubMode::Auto, Duration::ZERO), nodes(PubSubMode::Auto, LINGER));
+    }
+
+    mod classic {
+        use super::*;
+        contract::contract_tests!(
+            nodes(PubSubMode::Classic, Duration::ZERO),
+            nodes(PubSubMode::Classic, LINGER)
+        );
+    }
+}
