@@ -1,17 +1,20 @@
-//! The server that the official protocol test suites run against: `conformance [PORT]`, 3000 by default.
+//! The server that the official protocol test suites run against: `conformance [PORT] [recovery]`, 3000 by default; with
+//! `recovery`, clients that were cut off may come back to what they had.
 //!
 //! At `/engine.io/` messages come back. At `/socket.io/`, on the namespaces `/` and `/custom`, `auth` tells the
 //! handshake's auth on connection, `message` comes back as `message-back`, `message-with-ack` in its ack, and
 //! `request-ack` makes the server ask with `ack-me` and report the answer as `ack-result`. `shutdown` makes it emit `last`
-//! and close the connection as if the server went away.
+//! and close the connection as if the server went away. `join` joins a room, `say` sends to others in a room, `state` answers
+//! whether the client is back, and in which rooms it is.
 
 use std::time::Duration;
 
-use tokio_socketio::{Args, Cors, Data, Engine, EngineSocket, Io, Namespace, Socket};
+use tokio_socketio::{Args, Binary, Cors, Data, Engine, EngineSocket, Io, Namespace, Socket};
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let port: u16 = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(3000);
+    let recovery = std::env::args().nth(2).is_some_and(|flag| flag == "recovery");
     let echo = Engine::new().on_message(|socket: EngineSocket, data: Data| async move { socket.send(data) });
     let io = Io::builder()
         .ping_interval(Duration::from_millis(300))
@@ -20,10 +23,19 @@ async fn main() -> std::io::Result<()> {
         .connect_timeout(Duration::from_secs(1))
         .cors(Cors::any())
         .engine("/engine.io/", echo)
+        .recovery_window(Duration::from_secs(if recovery { 60 } else { 0 }))
         .build();
     define(&io);
     define(&io.of("/custom"));
     io.serve(("127.0.0.1", port)).await
+}
+
+/// Anything that can be said, bytes included.
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(untagged)]
+enum What {
+    Binary { binary: Binary },
+    Other(serde_json::Value),
 }
 
 fn define(namespace: &Namespace) {
@@ -38,6 +50,11 @@ fn define(namespace: &Namespace) {
             socket.emit("ack-result", answer);
         }
     });
+    namespace.on("join", |socket: Socket, room: String| async move { socket.join(room) });
+    namespace.on("say", |socket: Socket, room: String, event: String, what: What| async move {
+        socket.to(room).emit(&event, what);
+    });
+    namespace.on("state", |socket: Socket| async move { (socket.recovered(), socket.rooms().await) });
     namespace.on("shutdown", |socket: Socket| async move {
         socket.emit("last", "word");
         socket.close_for_shutdown();

@@ -67,6 +67,14 @@ reasons! {
     RateLimited = "rate limited", Local, 1008;
 }
 
+impl CloseReason {
+    /// Whether the client may come back to what it had: it was cut off, and neither left nor was put out.
+    pub fn allows_recovery(self) -> bool {
+        use CloseReason::{PingTimeout, ShuttingDown, TransportClose, TransportError};
+        matches!(self, TransportClose | TransportError | PingTimeout | ShuttingDown)
+    }
+}
+
 impl std::fmt::Display for CloseReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())

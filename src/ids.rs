@@ -4,9 +4,10 @@
 //! session or a socket is arithmetic and one comparison, never a shared map. It is always ours:
 //! random, from the operating system, never taken from a client.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -43,6 +44,8 @@ pub struct PublicId {
 pub type Sid = PublicId;
 /// The id of a Socket.IO socket, which is also the name of a room that only it is in.
 pub type SocketId = PublicId;
+/// The private id of a Socket.IO socket, by which its client alone can ask for it again.
+pub type Pid = PublicId;
 
 impl PublicId {
     /// A fresh id for the tenant of `slot` on `shard`.
@@ -101,6 +104,79 @@ impl FromStr for PublicId {
     }
 }
 
+/// The name of an event that was sent, by which a client says which it had last: when it was sent, and by which thread of
+/// all in the cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Offset([u8; Offset::BYTES]);
+
+impl Offset {
+    /// Its length in bytes: 7 for microseconds since 1970, 5 for the thread, which is a random number.
+    pub const BYTES: usize = 12;
+    /// Length of its text form: unpadded base64url, where 12 bytes leave nothing to pad.
+    const CHARS: usize = 16;
+
+    /// A name that was never given.
+    pub fn next() -> Offset {
+        thread_local! {
+            static THREAD: ([u8; 5], Cell<u64>) = (random_bytes(), Cell::new(0));
+        }
+        THREAD.with(|(thread, last)| {
+            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX);
+            // Also where the clock stands still or is put back.
+            last.set(now.max(last.get() + 1));
+            let mut bytes = [0; Self::BYTES];
+            bytes[..7].copy_from_slice(&last.get().to_be_bytes()[1..]);
+            bytes[7..].copy_from_slice(thread);
+            Offset(bytes)
+        })
+    }
+
+    /// When it was given, by the clock of the node that gave it.
+    pub fn time(&self) -> SystemTime {
+        let mut microseconds = [0; 8];
+        microseconds[1..].copy_from_slice(&self.0[..7]);
+        UNIX_EPOCH + Duration::from_micros(u64::from_be_bytes(microseconds))
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> [u8; Self::BYTES] {
+        self.0
+    }
+
+    /// The name of these bytes.
+    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Offset {
+        Offset(bytes)
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; Self::CHARS];
+        // Both lengths are constants that fit each other, so encoding can't fail.
+        let n = URL_SAFE_NO_PAD.encode_slice(self.0, &mut text).unwrap_or(0);
+        f.write_str(std::str::from_utf8(&text[..n]).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Offset {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let mut bytes = [0; Self::BYTES];
+        if text.len() != Self::CHARS || URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) != Ok(Self::BYTES) {
+            return Err(BadId);
+        }
+        Ok(Offset(bytes))
+    }
+}
+
 /// Bytes from the operating system's generator, fetched by the page: one system call serves
 /// dozens of ids.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
@@ -140,6 +216,23 @@ mod tests {
         let id = PublicId::random(1, 2).to_string();
         for text in ["", "x", &id[1..], &format!("{id}A"), &"é".repeat(13), &"*".repeat(27)] {
             assert_eq!(text.parse::<PublicId>(), Err(BadId), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_offset_is_new_and_survives_its_text_form() {
+        let before = SystemTime::now() - Duration::from_secs(1);
+        let given = || (0..1000).map(|_| Offset::next()).collect::<Vec<_>>();
+        let threads = [std::thread::spawn(given), std::thread::spawn(given)];
+        let all: std::collections::HashSet<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+        assert_eq!(all.len(), 2000);
+        let now = SystemTime::now() + Duration::from_secs(1);
+        for offset in all {
+            assert_eq!(offset.to_string().parse(), Ok(offset));
+            assert!(before < offset.time() && offset.time() < now);
+        }
+        for text in ["", "0123456789abcde", "0123456789abcdefg", "0123456789abcd=="] {
+            assert_eq!(text.parse::<Offset>(), Err(BadId), "{text:?}");
         }
     }
 

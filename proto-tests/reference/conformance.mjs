@@ -1,11 +1,12 @@
 // The conformance contract on the reference server (npm socket.io): the yardstick that the tests are checked against
-// before they judge ours. Usage: node conformance.mjs PORT. Loopback only. It has no behaviour of its own beside the
+// before they judge ours. Usage: node conformance.mjs PORT [recovery]. Loopback only. It has no behaviour of its own beside the
 // contract: Engine.IO echo at /engine.io/, and the events below at /socket.io/ on `/` and `/custom`.
 import { createServer } from 'node:http';
 import { Server as EngineServer } from 'engine.io';
 import { Server as SocketServer } from 'socket.io';
 
 const port = Number(process.argv[2] ?? 3000);
+const recovery = process.argv[3] === 'recovery' ? { connectionStateRecovery: { maxDisconnectionDuration: 60_000 } } : {};
 const limits = { pingInterval: 300, pingTimeout: 200, maxHttpBufferSize: 1e6, cors: { origin: '*' } };
 
 const http = createServer((_req, res) => res.writeHead(404).end());
@@ -14,7 +15,7 @@ const engine = new EngineServer(limits);
 engine.attach(http, { path: '/engine.io/', destroyUpgrade: false });
 engine.on('connection', (socket) => socket.on('message', (data) => socket.send(data)));
 
-const io = new SocketServer(http, { ...limits, path: '/socket.io/', connectTimeout: 1000, destroyUpgrade: false });
+const io = new SocketServer(http, { ...limits, ...recovery, path: '/socket.io/', connectTimeout: 1000, destroyUpgrade: false });
 for (const name of ['/', '/custom']) {
   io.of(name).on('connection', (socket) => {
     socket.emit('auth', socket.handshake.auth);
@@ -23,6 +24,9 @@ for (const name of ['/', '/custom']) {
     socket.on('request-ack', (...args) => {
       socket.emit('ack-me', ...args, (...answer) => socket.emit('ack-result', ...answer));
     });
+    socket.on('join', (room, ack) => { socket.join(room); ack(); });
+    socket.on('say', (room, event, what, ack) => { socket.to(room).emit(event, what); ack(); });
+    socket.on('state', (ack) => ack(socket.recovered, [...socket.rooms].filter((room) => room !== socket.id)));
     socket.on('shutdown', () => { socket.emit('last', 'word'); socket.conn.close(); });
   });
 }

@@ -20,12 +20,12 @@ process.on('exit', (code) => {
   for (const server of running) server.abandon(failed);
 });
 
-/** `conformance` or `echo`, ours or the reference by SIO_SERVER. */
-export function startServer(name) {
+/** `conformance` or `echo`, ours or the reference by SIO_SERVER; `flags` behind the port. */
+export function startServer(name, flags = []) {
   const [program, ...args] = onReference
     ? [process.execPath, join(suite, 'reference', `${name}.mjs`)]
     : [join(binDir, 'examples', name)];
-  return new Server(name, program, ([port]) => [...args, String(port)]).start();
+  return new Server(name, program, ([port]) => [...args, String(port), ...flags]).start();
 }
 
 /**

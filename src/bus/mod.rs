@@ -2,13 +2,17 @@
 //! publish/subscribe is by nature; what must not be lost is repaired from the store by the layer above.
 //!
 //! A [`Bus`] carries bytes on named channels; [`wire`] is what the bytes say. The bus calls inward through a
-//! [`Sink`] that it was given at its start, and knows nothing else about the node.
+//! [`Sink`] that it was given at its start, and knows nothing else about the node. [`Sessions`] is where nodes leave the
+//! sessions of clients that were cut off.
 
 #[cfg(test)]
 mod contract;
 mod local;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod sessions;
+#[cfg(test)]
+mod sessions_contract;
 pub mod wire;
 
 use std::future::Future;
@@ -17,6 +21,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 
 pub use local::{LocalBus, LocalExchange};
+pub use sessions::{LocalSessions, Sessions};
 
 /// What waits for the bus. The operation begins when the method is called, not at the first poll, and goes on if the
 /// future is dropped.

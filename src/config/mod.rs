@@ -102,6 +102,10 @@ settings! {
         outbox_soft: ByteSize = mib(1), Range(kib(1), mib(1024));
         /// Bytes waiting for a slow reader above which its connection is closed.
         outbox_hard: ByteSize = mib(16), Range(kib(1), mib(1024));
+        /// Events that are remembered for clients that may come back; see socketio.recovery_window.
+        recovery_log: ByteSize = mib(64), Range(kib(64), mib(65_536));
+        /// Sessions of absent clients that are kept; see socketio.recovery_window.
+        recovery_sessions: usize = 100_000, Range(1, 100_000_000);
         /// How long a client may take to send the head of a request.
         head_timeout: Duration = secs(10), Range(ms(1), secs(3600));
         /// How long an HTTP connection is kept between requests.

@@ -9,7 +9,7 @@ use crate::config::{self, Config, PubSub};
 use crate::presence::LocalPresenceOptions;
 use crate::presence::redis::RedisPresenceOptions;
 use crate::shard::{Cors, HttpOptions, Limits};
-use crate::socketio::{ClusterOptions, Io};
+use crate::socketio::{ClusterOptions, Io, RecoveryOptions};
 use crate::store::{MysqlOptions, SqliteOptions};
 use crate::{im, proto, session};
 
@@ -163,5 +163,11 @@ pub fn server(config: &Config) -> Io {
             ..Limits::default()
         })
         .max_rooms_per_socket(limits.max_rooms_per_socket)
+        .recovery(RecoveryOptions {
+            window: socketio.recovery_window,
+            log_bytes: limits.recovery_log.0,
+            max_sessions: limits.recovery_sessions,
+            ..RecoveryOptions::default()
+        })
         .build()
 }

@@ -42,6 +42,8 @@ pub struct Core<A: App> {
 pub(super) enum Timer {
     Conn(Key),
     Session(Key),
+    /// The application's: what it has to do it does in [`App::turn`].
+    Wake,
 }
 
 /// A session, and the connections that it has at the moment.
@@ -147,6 +149,11 @@ impl<A: App> Core<A> {
             entry.deadline = at;
             self.arm(session);
         }
+    }
+
+    /// Asks for a turn at this moment, and so for [`App::turn`].
+    pub fn wake_at(&mut self, at: Time) {
+        self.wheel.insert(Timer::Wake, at);
     }
 
     /// Posts mail to a shard, this one included. `false`: that shard has ended, and the mail is dropped.

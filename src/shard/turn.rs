@@ -153,6 +153,7 @@ impl<A: App> Shard<A> {
             match timer {
                 Timer::Conn(key) => self.core.conn_timeout(key),
                 Timer::Session(key) => self.session_timeout(key),
+                Timer::Wake => (),
             }
         }
         self.fired = fired;

@@ -95,11 +95,6 @@ pub(super) async fn request<T: FromArgs>(
     let body = Body::event(event, payload).map_err(|error| AckError::Encode(error.to_string()))?;
     let (waiter, answer) = oneshot::channel();
     let target = Target::Socket(socket.id());
-    socket.io().post(target, |target| Op::Request {
-        target,
-        body: body.into(),
-        timeout,
-        waiter: Waiter::One(waiter),
-    });
+    socket.ask(Op::Request { target, body: body.into(), timeout, waiter: Waiter::One(waiter) });
     Ok(T::from_args(answer.await.unwrap_or(Err(AckError::Disconnected))?)?)
 }

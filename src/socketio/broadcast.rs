@@ -110,17 +110,22 @@ impl Broadcast {
     /// Sends an event to all of them. It is encoded once.
     pub fn emit(&self, event: &str, payload: impl Payload) {
         let body = match Body::event(event, &payload) {
-            Ok(body) => body,
+            Ok(body) => body.with_offset(self.io.offset(self.volatile)),
             Err(error) => return tracing::error!(event, %error, "an event can't be encoded"),
         };
-        let volatile = self.volatile;
+        let (volatile, offset) = (self.volatile, body.offset());
         if let Some((cluster, via)) = self.elsewhere() {
             cluster.emit(&self.io, &self.selection, via, volatile, &body);
         }
         match &self.selection.namespace {
             Which::Named(namespace) => {
                 let frames = body.frames(Kind::Event, namespace, None);
-                self.post(|target| Op::Send { target, frames: Frames::Shared(frames.clone()), volatile });
+                self.post(|target| Op::Send {
+                    target,
+                    frames: Frames::Shared(frames.clone()),
+                    volatile,
+                    offset,
+                });
             }
             // The header differs with each namespace's name: a matter for those who know the names.
             Which::Of(_) => {
@@ -171,7 +176,7 @@ impl Broadcast {
         let mut all = Answers { received: Vec::new(), missing: Vec::new(), silent };
         let there = replies.into_iter().flat_map(|reply| match reply {
             Reply::Acks(acks) => acks,
-            Reply::Sockets(_) | Reply::Server(_) => Vec::new(),
+            _ => Vec::new(),
         });
         for (socket, answer) in here.into_iter().chain(there) {
             match answer.and_then(|args| Ok(T::from_args(args)?)) {

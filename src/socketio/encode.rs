@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::binary;
 use super::payload::{EncodeError, Payload};
+use crate::ids::Offset;
 use crate::proto::sio::{Kind, RESERVED_EVENTS, encode_head, encode_string};
 use crate::proto::ws::{self, Opcode};
 
@@ -20,6 +21,7 @@ const MESSAGE: u8 = b'4';
 pub struct Body {
     json: Vec<u8>,
     attachments: Vec<Bytes>,
+    offset: Option<Offset>,
 }
 
 impl Body {
@@ -36,9 +38,24 @@ impl Body {
         Self::new(|_| (), payload)
     }
 
-    /// What was a body on another node.
-    pub fn from_parts(json: Vec<u8>, attachments: Vec<Bytes>) -> Body {
-        Body { json, attachments }
+    /// What was a body on another node. If it has an offset, that stands in the JSON already.
+    pub fn from_parts(json: Vec<u8>, attachments: Vec<Bytes>, offset: Option<Offset>) -> Body {
+        Body { json, attachments, offset }
+    }
+
+    /// With an offset, if there is one to be given: as one more argument, which is where clients look for it.
+    pub fn with_offset(mut self, offset: Option<Offset>) -> Body {
+        if let Some(offset) = offset {
+            self.json.pop();
+            self.json.extend_from_slice(format!(",\"{offset}\"]").as_bytes());
+            self.offset = Some(offset);
+        }
+        self
+    }
+
+    /// Its name among the events that a client may have missed, if it has one.
+    pub fn offset(&self) -> Option<Offset> {
+        self.offset
     }
 
     /// The JSON array.
@@ -66,7 +83,7 @@ impl Body {
             json.pop();
         }
         json.push(b']');
-        Ok(Body { json, attachments })
+        Ok(Body { json, attachments, offset: None })
     }
 
     /// Appends the packet's frames.
@@ -147,6 +164,19 @@ mod tests {
             rest = &rest[end..];
         }
         frames
+    }
+
+    #[test]
+    fn an_offset_is_the_last_argument() {
+        let offset: Offset = "0123456789abcdef".parse().unwrap();
+        let json = |body: Body| String::from_utf8(body.json).unwrap();
+        let event = |payload: Option<u8>| match payload {
+            Some(payload) => Body::event("e", &payload).unwrap(),
+            None => Body::event("e", &()).unwrap(),
+        };
+        assert_eq!(json(event(None).with_offset(Some(offset))), r#"["e","0123456789abcdef"]"#);
+        assert_eq!(json(event(Some(1)).with_offset(Some(offset))), r#"["e",1,"0123456789abcdef"]"#);
+        assert_eq!(json(event(Some(1)).with_offset(None)), r#"["e",1]"#);
     }
 
     #[test]

@@ -30,6 +30,15 @@ impl Extensions {
     }
 }
 
+/// The same values, in a place of their own.
+impl Clone for Extensions {
+    fn clone(&self) -> Self {
+        let Some(values) = self.0.get() else { return Self::default() };
+        let values = values.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Extensions(OnceLock::from(Box::new(RwLock::new(values))))
+    }
+}
+
 impl std::fmt::Debug for Extensions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Extensions")

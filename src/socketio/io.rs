@@ -15,9 +15,10 @@ use super::hub::Hub;
 use super::local;
 use super::namespace::{Definition, Namespace};
 use super::op::{Frames, Op, Target, Which};
-use super::{AckError, FromArgs, Payload};
+use super::recovery::Recovery;
+use super::{AckError, FromArgs, Payload, RecoveredSession, RecoveryOptions, Socket};
 use crate::bus::{Bus, BusFuture, Sink};
-use crate::ids::ShardId;
+use crate::ids::{Offset, ShardId};
 use crate::proto::sio::ROOT;
 use crate::session::{Settings, Transport};
 use crate::shard::{Cors, HttpOptions, Limits, Mount, Node, Poster, Request, Setup, Shards};
@@ -61,6 +62,8 @@ type Matcher = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 pub(crate) struct IoInner {
     pub(super) options: Options,
+    /// `None` where clients don't come back to what they had.
+    pub(super) recovery: Option<Recovery>,
     poster: Poster<Hub>,
     /// The shards run, or have run.
     listened: AtomicBool,
@@ -139,21 +142,24 @@ impl IoInner {
         }
     }
 
-    pub(super) fn post_to(self: &Arc<Self>, shard: ShardId, op: Op) {
-        if local::is_here(self.address(), shard) {
-            local::ask(op);
-        } else {
-            // A shard that has ended has no sockets left that the mail could be for.
-            self.poster.post(shard, op);
-        }
+    /// How many shards there are.
+    pub(super) fn shards(&self) -> ShardId {
+        self.poster.shards()
     }
 
-    /// Asks the shard that holds a socket.
-    pub(super) fn post(self: &Arc<Self>, target: Target, op: impl FnOnce(Target) -> Op) {
-        if let Target::Socket(socket) = &target {
-            let shard = socket.shard;
-            self.post_to(shard, op(target));
+    /// A name for the next event among those that clients may miss, if they can ask for those.
+    pub(super) fn offset(&self, volatile: bool) -> Option<Offset> {
+        (self.recovery.is_some() && !volatile).then(Offset::next)
+    }
+
+    /// Asks a shard. `false`: there is none of that number, or it has ended, and has no sockets left that the mail could
+    /// be for.
+    pub(super) fn post_to(self: &Arc<Self>, shard: ShardId, op: Op) -> bool {
+        if local::is_here(self.address(), shard) {
+            local::ask(op);
+            return true;
         }
+        self.poster.post(shard, op)
     }
 
     /// Asks all shards.
@@ -163,16 +169,22 @@ impl IoInner {
         }
     }
 
-    /// Sends frames to one socket.
-    pub(super) fn send(self: &Arc<Self>, target: Target, volatile: bool, write: impl FnOnce(&mut Vec<u8>)) {
-        let Target::Socket(socket) = &target else { return };
-        let shard = socket.shard;
+    /// Sends frames to a socket of a shard.
+    pub(super) fn send(
+        self: &Arc<Self>,
+        shard: ShardId,
+        target: Target,
+        volatile: bool,
+        offset: Option<Offset>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         if local::is_here(self.address(), shard) {
-            local::send(target, volatile, write);
+            local::send(target, volatile, offset, write);
         } else {
             let mut frames = Vec::with_capacity(128);
             write(&mut frames);
-            self.poster.post(shard, Op::Send { target, frames: Frames::Shared(frames.into()), volatile });
+            let frames = Frames::Shared(frames.into());
+            self.poster.post(shard, Op::Send { target, frames, volatile, offset });
         }
     }
 }
@@ -319,6 +331,46 @@ impl Io {
         }
     }
 
+    /// How what the program keeps with a socket (its [`extensions`](super::Socket::extensions)) goes along when a client
+    /// comes back on another node: `save` makes bytes of it when the client is cut off, `restore` gives it to the socket
+    /// that the client has come back to. Neither must block. On the same node the values themselves go along, and
+    /// neither is called. Does nothing where recovery is off.
+    ///
+    /// ```
+    /// # use tokio_socketio::{Io, Socket};
+    /// # let io = Io::new();
+    /// struct User(String);
+    /// io.recovery_data(
+    ///     |socket: &Socket| socket.extensions().get::<User>().map_or(Vec::new(), |user| user.0.clone().into()),
+    ///     |socket: &Socket, data: &[u8]| {
+    ///         socket.extensions().insert(User(String::from_utf8_lossy(data).into_owned()));
+    ///     },
+    /// );
+    /// ```
+    pub fn recovery_data(
+        &self,
+        save: impl Fn(&Socket) -> Vec<u8> + Send + Sync + 'static,
+        restore: impl Fn(&Socket, &[u8]) + Send + Sync + 'static,
+    ) {
+        if let Some(recovery) = &self.root.io.recovery {
+            recovery.set_data(Box::new(save), Box::new(restore));
+        }
+    }
+
+    /// Called with a session that a client wants back and whose node does not answer, so that the library does not know
+    /// what the client has missed. The program may: it [emits](RecoveredSession::emit) that, and returns `true` if it can
+    /// vouch that nothing is missing. The client is then back; otherwise, and where there is no such handler, it
+    /// begins anew. Does nothing where recovery is off.
+    pub fn on_recover_elsewhere<F, Fut>(&self, handler: F)
+    where
+        F: Fn(RecoveredSession) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        if let Some(recovery) = &self.root.io.recovery {
+            recovery.set_vouch(Arc::new(move |session| Box::pin(handler(session))));
+        }
+    }
+
     /// Listens, and serves until the server is stopped. Once: what has stopped does not start again.
     ///
     /// # Errors
@@ -419,6 +471,7 @@ pub struct IoBuilder {
     allow: Option<Allow>,
     ack_timeout: Duration,
     max_rooms: usize,
+    recovery: RecoveryOptions,
 }
 
 impl std::fmt::Debug for IoBuilder {
@@ -439,6 +492,7 @@ impl Default for IoBuilder {
             allow: None,
             ack_timeout: Duration::from_secs(30),
             max_rooms: 1_000,
+            recovery: RecoveryOptions::default(),
         }
     }
 }
@@ -463,6 +517,7 @@ impl IoBuilder {
                 ack_timeout: self.ack_timeout,
                 max_rooms: self.max_rooms,
             },
+            recovery: (!self.recovery.window.is_zero()).then(|| Recovery::new(self.recovery)),
             poster: Poster::new(shards),
             listened: AtomicBool::new(false),
             namespaces: RwLock::default(),
@@ -569,6 +624,27 @@ impl IoBuilder {
     /// The most rooms that one socket may be in. Default: 1,000.
     pub fn max_rooms_per_socket(mut self, rooms: usize) -> Self {
         self.max_rooms = rooms;
+        self
+    }
+
+    /// How long a client that was cut off may take to come back to its id, its rooms, its extensions, and the events that it
+    /// has missed (connection state recovery; socket.io-client 4.6 and later). Default: 0, which is not at all.
+    ///
+    /// Events then carry one more argument, which such clients hand on to their handlers, too.
+    pub fn recovery_window(mut self, window: Duration) -> Self {
+        self.recovery.window = window;
+        self
+    }
+
+    /// Whether middleware is skipped for a client that comes back. Default: yes.
+    pub fn recovery_skip_middleware(mut self, skip: bool) -> Self {
+        self.recovery.skip_middleware = skip;
+        self
+    }
+
+    /// How clients that were cut off are taken back, all at once.
+    pub fn recovery(mut self, options: RecoveryOptions) -> Self {
+        self.recovery = options;
         self
     }
 

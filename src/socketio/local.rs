@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::op::{Frames, Op, Target};
-use crate::ids::ShardId;
+use crate::ids::{Offset, ShardId};
 use crate::shard::wake_shard;
 
 thread_local! {
@@ -45,13 +45,13 @@ pub fn ask(op: Op) {
 }
 
 /// Asks this thread's shard to send what `write` writes.
-pub fn send(target: Target, volatile: bool, write: impl FnOnce(&mut Vec<u8>)) {
+pub fn send(target: Target, volatile: bool, offset: Option<Offset>, write: impl FnOnce(&mut Vec<u8>)) {
     let length = WISHES.with_borrow_mut(|wishes| {
         let before = wishes.frames.len();
         write(&mut wishes.frames);
         wishes.frames.len() - before
     });
-    ask(Op::Send { target, frames: Frames::Local(length), volatile });
+    ask(Op::Send { target, frames: Frames::Local(length), volatile, offset });
 }
 
 /// Takes all that was asked for, and leaves `empty` to be filled. `false`: nothing was.

@@ -20,6 +20,7 @@ mod local;
 mod namespace;
 mod op;
 mod payload;
+mod recovery;
 mod remote;
 mod socket;
 
@@ -35,5 +36,6 @@ pub use handshake::Handshake;
 pub use io::{Io, IoBuilder, Joining, Server};
 pub use namespace::{AnyEvent, DisconnectHandler, Namespace, Refused};
 pub use payload::{EncodeError, Payload};
+pub use recovery::{RecoveredSession, RecoveryOptions};
 pub use remote::{Found, RemoteSocket};
 pub use socket::{Patient, Socket, Volatile};

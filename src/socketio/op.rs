@@ -11,15 +11,18 @@ use super::ack::{AckError, Waiter};
 use super::encode::Body;
 use super::handler::Erased;
 use super::namespace::{Definition, OnDisconnect};
+use super::recovery::{Claim, Claimer, Found};
 use super::{Args, Refused, Socket};
 use crate::close::CloseReason;
-use crate::ids::{Sid, SocketId};
+use crate::ids::{Offset, Sid, SocketId};
 
 /// Which sockets are meant.
 #[derive(Clone, Debug)]
 pub(super) enum Target {
     /// This one.
     Socket(SocketId),
+    /// The same, looked for on another shard than its handle names: there its client has come back to.
+    Guest(SocketId),
     /// Those of one or more namespaces.
     Sockets(Arc<Selection>),
 }
@@ -58,6 +61,8 @@ pub enum Op {
         target: Target,
         frames: Frames,
         volatile: bool,
+        /// Its name among the events that a client may have missed, if it has one.
+        offset: Option<Offset>,
     },
     /// The packet is the same but for the name of each namespace.
     SendNamed {
@@ -109,6 +114,19 @@ pub enum Op {
     Admit {
         socket: SocketId,
         decision: Result<(), Refused>,
+    },
+    /// A client that is somewhere else now wants its session back.
+    Claim {
+        claim: Claim,
+        namespace: Arc<str>,
+        by: Claimer,
+    },
+    /// What became of the claim of a socket that is connecting here. `last`: nobody else can be asked.
+    Claimed {
+        socket: SocketId,
+        claim: Claim,
+        found: Option<Box<Found>>,
+        last: bool,
     },
     /// To a raw Engine.IO session.
     SendRaw {

@@ -128,7 +128,7 @@ impl RemoteSocket {
 }
 
 /// 9999-12-31: a time that every platform can count to.
-const MAX_TIME_MS: u64 = 253_402_300_799_999;
+pub(super) const MAX_TIME_MS: u64 = 253_402_300_799_999;
 
 impl Socket {
     pub(super) fn to_wire<'a>(&'a self, rooms: &'a [Arc<str>]) -> wire::Socket<'a> {

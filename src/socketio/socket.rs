@@ -17,7 +17,7 @@ use super::namespace::{DisconnectHandler, erase_disconnect};
 use super::op::{Op, Target, Which};
 use super::{AckError, FromArgs, Handshake, Payload};
 use crate::close::CloseReason;
-use crate::ids::SocketId;
+use crate::ids::{ShardId, SocketId};
 use crate::proto::sio::Kind;
 
 /// A client in a namespace. A handle: cheap to clone, and good on any thread, for as long as one likes; once the
@@ -32,6 +32,10 @@ struct Inner {
     handshake: Handshake,
     extensions: Extensions,
     connected: AtomicBool,
+    /// The client has come back to it.
+    recovered: bool,
+    /// Where it is. Its id may name another shard, if its client has come back.
+    shard: ShardId,
 }
 
 /// Bytes of a socket behind its handles.
@@ -55,7 +59,26 @@ impl Eq for Socket {}
 impl Socket {
     pub(super) fn new(id: SocketId, namespace: Arc<str>, io: Arc<IoInner>, handshake: Handshake) -> Self {
         let (extensions, connected) = (Extensions::default(), AtomicBool::new(false));
-        Socket(Arc::new(Inner { id, namespace, io, handshake, extensions, connected }))
+        let (recovered, shard) = (false, id.shard);
+        Socket(Arc::new(Inner { id, namespace, io, handshake, extensions, connected, recovered, shard }))
+    }
+
+    /// A socket that a client has come back to, on this shard.
+    pub(super) fn recovered_on(
+        shard: ShardId,
+        id: SocketId,
+        namespace: Arc<str>,
+        io: Arc<IoInner>,
+        handshake: Handshake,
+        extensions: Extensions,
+    ) -> Self {
+        let (connected, recovered) = (AtomicBool::new(false), true);
+        Socket(Arc::new(Inner { id, namespace, io, handshake, extensions, connected, recovered, shard }))
+    }
+
+    /// Asks the shard that it is on.
+    pub(super) fn ask(&self, op: Op) {
+        self.io().post_to(self.0.shard, op);
     }
 
     pub(super) fn io(&self) -> &Arc<IoInner> {
@@ -96,16 +119,23 @@ impl Socket {
         self.0.connected.load(Ordering::Acquire)
     }
 
+    /// Whether its client was cut off, and has come back to it: with its former id, rooms and
+    /// [`extensions`](Socket::extensions), and with what it has missed. Handlers of its own ([`Socket::on`]) are to be
+    /// given to it anew.
+    pub fn recovered(&self) -> bool {
+        self.0.recovered
+    }
+
     /// Handles an event of this socket, in place of the namespace's handler for it; see [`Handler`].
     pub fn on<P>(&self, event: impl Into<Box<str>>, handler: impl Handler<P>) {
         let (socket, event, handler) = (self.id(), event.into(), erase(handler));
-        self.io().post(Target::Socket(socket), |_| Op::On { socket, event, handler });
+        self.ask(Op::On { socket, event, handler });
     }
 
     /// Called with the socket and the reason when it has left, beside the namespace's handler for that.
     pub fn on_disconnect<P>(&self, handler: impl DisconnectHandler<P>) {
         let (socket, handler) = (self.id(), erase_disconnect(handler));
-        self.io().post(Target::Socket(socket), |_| Op::OnDisconnect { socket, handler });
+        self.ask(Op::OnDisconnect { socket, handler });
     }
 
     /// Sends an event.
@@ -115,13 +145,16 @@ impl Socket {
 
     fn emit_with(&self, event: &str, payload: &impl Payload, volatile: bool) {
         match Body::event(event, payload) {
-            Ok(body) => self.send_frames(Kind::Event, None, &body, volatile),
+            Ok(body) => {
+                let body = body.with_offset(self.io().offset(volatile));
+                self.send_frames(Kind::Event, None, &body, volatile);
+            }
             Err(error) => tracing::error!(socket = %self.id(), event, %error, "an event can't be encoded"),
         }
     }
 
     pub(super) fn send_frames(&self, kind: Kind, ack: Option<u64>, body: &Body, volatile: bool) {
-        self.io().send(Target::Socket(self.id()), volatile, |out| {
+        self.io().send(self.0.shard, Target::Socket(self.id()), volatile, body.offset(), |out| {
             body.write(out, kind, self.namespace_name(), ack)
         });
     }
@@ -160,13 +193,13 @@ impl Socket {
     }
 
     fn rooms_op(&self, join: Arc<[Arc<str>]>, leave: Arc<[Arc<str>]>) {
-        self.io().post(Target::Socket(self.id()), |target| Op::Rooms { target, join, leave });
+        self.ask(Op::Rooms { target: Target::Socket(self.id()), join, leave });
     }
 
     /// The rooms that it is in, without that of its id.
     pub async fn rooms(&self) -> Vec<Arc<str>> {
         let (socket, (rooms, answer)) = (self.id(), oneshot::channel());
-        self.io().post(Target::Socket(socket), |_| Op::RoomsOf { socket, rooms });
+        self.ask(Op::RoomsOf { socket, rooms });
         answer.await.unwrap_or_default()
     }
 
@@ -203,7 +236,7 @@ impl Socket {
     }
 
     fn put_out(&self, close: Option<CloseReason>) {
-        self.io().post(Target::Socket(self.id()), |target| Op::Disconnect { target, close });
+        self.ask(Op::Disconnect { target: Target::Socket(self.id()), close });
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub mod comeback;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +16,15 @@ use tokio_socketio::{Io, IoBuilder, Server};
 
 /// How long anything may take before a test gives up. No test waits so long when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until a condition holds.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
 
 /// Starts a server on a free port.
 pub fn start(builder: IoBuilder, define: impl FnOnce(&Io)) -> (Io, Server, SocketAddr) {

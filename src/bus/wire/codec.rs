@@ -9,31 +9,54 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{Answer, Ask, Body, Message, Missing, Packet, Selection, Socket, VERSION, WireError};
+use super::{Answer, Ask, Body, Message, Missing, Packet, Selection, Session, Socket, VERSION, WireError};
+use crate::ids::Offset;
 
 impl Message<'_> {
     /// The message as bytes.
     pub fn encode(&self) -> Bytes {
-        let mut out = Vec::with_capacity(256);
-        out.push(VERSION);
-        self.write(&mut out);
-        out.into()
+        encode(self)
     }
 }
 
 impl<'a> Message<'a> {
     /// Reads a message, which must be all of the bytes.
     pub fn decode(bytes: &'a Bytes) -> Result<Self, WireError> {
-        let mut input = Input { bytes, at: 0 };
-        match input.byte()? {
-            VERSION => (),
-            other => return Err(WireError::Version(other)),
-        }
-        let message = Self::read(&mut input)?;
-        match bytes.len() - input.at {
-            0 => Ok(message),
-            rest => Err(WireError::Trailing(rest)),
-        }
+        decode(bytes)
+    }
+}
+
+impl Session<'_> {
+    /// The session as bytes.
+    pub fn encode(&self) -> Bytes {
+        encode(self)
+    }
+}
+
+impl<'a> Session<'a> {
+    /// Reads a session, which must be all of the bytes.
+    pub fn decode(bytes: &'a Bytes) -> Result<Self, WireError> {
+        decode(bytes)
+    }
+}
+
+fn encode<'a>(value: &impl Wire<'a>) -> Bytes {
+    let mut out = Vec::with_capacity(256);
+    out.push(VERSION);
+    value.write(&mut out);
+    out.into()
+}
+
+fn decode<'a, T: Wire<'a>>(bytes: &'a Bytes) -> Result<T, WireError> {
+    let mut input = Input { bytes, at: 0 };
+    match input.byte()? {
+        VERSION => (),
+        other => return Err(WireError::Version(other)),
+    }
+    let value = T::read(&mut input)?;
+    match bytes.len() - input.at {
+        0 => Ok(value),
+        rest => Err(WireError::Trailing(rest)),
     }
 }
 
@@ -111,6 +134,18 @@ impl<'a> Wire<'a> for bool {
             1 => Ok(true),
             number => Err(WireError::Kind { what: "truth value", number }),
         }
+    }
+}
+
+impl<'a> Wire<'a> for Offset {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes());
+    }
+
+    fn read(input: &mut Input<'a>) -> Result<Self, WireError> {
+        let (bytes, _) = input.bytes[input.at..].split_first_chunk().ok_or(WireError::Truncated)?;
+        input.at += Offset::BYTES;
+        Ok(Offset::from_bytes(*bytes))
     }
 }
 
@@ -223,6 +258,7 @@ structs! {
     Socket<'a> { id, namespace, rooms, url, address, auth, time_ms }
     Selection<'a> { namespace, rooms, except }
     Packet<'a> { json, attachments }
+    Session<'a> { node, run, namespace, id, rooms, data, time_ms }
 }
 
 // A number is for ever: one that goes out of use is not given to something else within the same version.
@@ -230,7 +266,7 @@ choices! {
     Body<'a>, "message": {
         0 Hello { wants_answer },
         1 Bye,
-        2 Emit { to, volatile, packet },
+        2 Emit { to, volatile, offset, packet },
         3 Rooms { of, join, leave },
         4 Disconnect { of, close },
         5 Server { packet },
@@ -241,11 +277,14 @@ choices! {
         0 Acks { to, packet },
         1 Sockets { of },
         2 Server { packet },
+        3 Missed { pid, namespace, offset },
     }
     Answer<'a>, "answer": {
         0 Acks(acks),
         1 Sockets(sockets),
         2 Server(packet),
+        3 Missed(events),
+        4 NotKept,
     }
     Missing, "reason": {
         0 Timeout,
@@ -255,6 +294,10 @@ choices! {
     Option<Packet<'a>>, "option": {
         0 None,
         1 Some(packet),
+    }
+    Option<Offset>, "option": {
+        0 None,
+        1 Some(offset),
     }
     Result<Packet<'a>, Missing>, "result": {
         0 Ok(packet),
@@ -305,11 +348,34 @@ mod tests {
         )
     }
 
+    fn offset() -> impl Strategy<Value = Offset> {
+        any::<[u8; Offset::BYTES]>().prop_map(Offset::from_bytes)
+    }
+
+    fn session() -> impl Strategy<Value = Session<'static>> {
+        (text(), number(), text(), text(), vec(text(), 0..4), vec(any::<u8>(), 0..300), number()).prop_map(
+            |(node, run, namespace, id, rooms, data, time_ms)| Session {
+                node,
+                run,
+                namespace,
+                id,
+                rooms,
+                data: data.into(),
+                time_ms,
+            },
+        )
+    }
+
     fn ask() -> impl Strategy<Value = Ask<'static>> {
         prop_oneof![
             (selection(), packet()).prop_map(|(to, packet)| Ask::Acks { to, packet }),
             selection().prop_map(|of| Ask::Sockets { of }),
             packet().prop_map(|packet| Ask::Server { packet }),
+            (text(), text(), offset()).prop_map(|(pid, namespace, offset)| Ask::Missed {
+                pid,
+                namespace,
+                offset
+            }),
         ]
     }
 
@@ -320,6 +386,8 @@ mod tests {
             vec((text(), ack), 0..4).prop_map(Answer::Acks),
             vec(socket(), 0..4).prop_map(Answer::Sockets),
             proptest::option::of(packet()).prop_map(Answer::Server),
+            vec((offset(), vec(any::<u8>(), 0..300).prop_map(Bytes::from)), 0..4).prop_map(Answer::Missed),
+            Just(Answer::NotKept),
         ]
     }
 
@@ -327,11 +395,8 @@ mod tests {
         prop_oneof![
             any::<bool>().prop_map(|wants_answer| Body::Hello { wants_answer }),
             Just(Body::Bye),
-            (selection(), any::<bool>(), packet()).prop_map(|(to, volatile, packet)| Body::Emit {
-                to,
-                volatile,
-                packet
-            }),
+            (selection(), any::<bool>(), proptest::option::of(offset()), packet())
+                .prop_map(|(to, volatile, offset, packet)| Body::Emit { to, volatile, offset, packet }),
             (selection(), vec(text(), 0..4), vec(text(), 0..4)).prop_map(|(of, join, leave)| Body::Rooms {
                 of,
                 join,
@@ -368,14 +433,24 @@ mod tests {
             prop_assert_eq!(Message::decode(&bytes), Ok(message));
         }
 
+        #[test]
+        fn a_session_is_read_as_it_was_written(session in session(), extra in any::<u8>()) {
+            let bytes = session.encode();
+            for end in 0..bytes.len() {
+                prop_assert!(Session::decode(&bytes.slice(..end)).is_err());
+            }
+            prop_assert!(Session::decode(&[&bytes[..], &[extra]].concat().into()).is_err());
+            prop_assert_eq!(Session::decode(&bytes), Ok(session));
+        }
+
         /// No end but the last byte is a message's end.
         #[test]
         fn what_is_cut_off_is_refused(message in message(), extra in any::<u8>()) {
             let bytes = message.encode();
             for end in 0..bytes.len() {
-                prop_assert_eq!(decode(&[&bytes[..end]]), Err(WireError::Truncated), "cut to {}", end);
+                prop_assert_eq!(read(&[&bytes[..end]]), Err(WireError::Truncated), "cut to {}", end);
             }
-            prop_assert_eq!(decode(&[&bytes, &[extra]]), Err(WireError::Trailing(1)));
+            prop_assert_eq!(read(&[&bytes, &[extra]]), Err(WireError::Trailing(1)));
         }
 
         #[test]
@@ -406,7 +481,7 @@ mod tests {
         }
     }
 
-    fn decode(parts: &[&[u8]]) -> Result<(), WireError> {
+    fn read(parts: &[&[u8]]) -> Result<(), WireError> {
         Message::decode(&parts.concat().into()).map(drop)
     }
 
@@ -419,6 +494,7 @@ mod tests {
             body: Body::Emit {
                 to: Selection { namespace: "/".into(), rooms: vec!["r".into()], except: vec![] },
                 volatile: true,
+                offset: Some(Offset::from_bytes(*b"microsthread")),
                 packet: Packet {
                     json: Cow::Borrowed(b"[\"e\"]"),
                     attachments: vec![Bytes::from_static(b"\xff")],
@@ -427,7 +503,7 @@ mod tests {
         };
         assert_eq!(
             message.encode(),
-            &b"\x01\x02n1\xac\x02\x01\x02\x01/\x01\x01r\x00\x01\x05[\"e\"]\x01\x01\xff"[..]
+            &b"\x01\x02n1\xac\x02\x01\x02\x01/\x01\x01r\x00\x01\x01microsthread\x05[\"e\"]\x01\x01\xff"[..]
         );
     }
 
@@ -443,20 +519,20 @@ mod tests {
     #[test]
     fn what_is_refused() {
         let head: &[u8] = b"\x01\x01n\x01\x01";
-        assert_eq!(decode(&[head, b"\x01"]), Ok(()));
-        assert_eq!(decode(&[]), Err(WireError::Truncated));
-        assert_eq!(decode(&[b"\x00\x01n\x01\x01\x01"]), Err(WireError::Version(0)));
-        assert_eq!(decode(&[b"\x02anything"]), Err(WireError::Version(2)));
-        assert_eq!(decode(&[head, b"\x08"]), Err(WireError::Kind { what: "message", number: 8 }));
-        assert_eq!(decode(&[head, b"\x00\x02"]), Err(WireError::Kind { what: "truth value", number: 2 }));
-        assert_eq!(decode(&[b"\x01\x01\xff\x01\x01\x01"]), Err(WireError::Text));
-        assert_eq!(decode(&[b"\x01\x01n\x81\x00\x01\x01"]), Err(WireError::Number), "a padded number");
+        assert_eq!(read(&[head, b"\x01"]), Ok(()));
+        assert_eq!(read(&[]), Err(WireError::Truncated));
+        assert_eq!(read(&[b"\x00\x01n\x01\x01\x01"]), Err(WireError::Version(0)));
+        assert_eq!(read(&[b"\x02anything"]), Err(WireError::Version(2)));
+        assert_eq!(read(&[head, b"\x08"]), Err(WireError::Kind { what: "message", number: 8 }));
+        assert_eq!(read(&[head, b"\x00\x02"]), Err(WireError::Kind { what: "truth value", number: 2 }));
+        assert_eq!(read(&[b"\x01\x01\xff\x01\x01\x01"]), Err(WireError::Text));
+        assert_eq!(read(&[b"\x01\x01n\x81\x00\x01\x01"]), Err(WireError::Number), "a padded number");
         let most: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
-        assert_eq!(decode(&[b"\x01\x01n", most, b"\x01\x01"]), Ok(()), "2^64 - 1");
+        assert_eq!(read(&[b"\x01\x01n", most, b"\x01\x01"]), Ok(()), "2^64 - 1");
         let more: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02";
-        assert_eq!(decode(&[b"\x01\x01n", more, b"\x01\x01"]), Err(WireError::Number), "above 2^64 - 1");
+        assert_eq!(read(&[b"\x01\x01n", more, b"\x01\x01"]), Err(WireError::Number), "above 2^64 - 1");
         // Lengths and counts that claim what is not there.
-        assert_eq!(decode(&[b"\x01", most, b"n\x01\x01\x01"]), Err(WireError::Truncated));
-        assert_eq!(decode(&[head, b"\x05\x02[]", most]), Err(WireError::Truncated));
+        assert_eq!(read(&[b"\x01", most, b"n\x01\x01\x01"]), Err(WireError::Truncated));
+        assert_eq!(read(&[head, b"\x05\x02[]", most]), Err(WireError::Truncated));
     }
 }

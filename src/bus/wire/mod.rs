@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::ids::Offset;
+
 /// The version that this program writes, and the newest that it reads.
 pub const VERSION: u8 = 1;
 
@@ -70,6 +72,8 @@ pub enum Body<'a> {
         to: Selection<'a>,
         /// It is dropped rather than queued for those who are not ready for it.
         volatile: bool,
+        /// Its name among the events that a client may have missed, if it has one; it is the last argument, too.
+        offset: Option<Offset>,
         /// The event.
         packet: Packet<'a>,
     },
@@ -134,6 +138,15 @@ pub enum Ask<'a> {
         /// Its arguments, and its name in front.
         packet: Packet<'a>,
     },
+    /// Give up a session that you keep, to me: what was sent to it behind this event?
+    Missed {
+        /// The session's private id.
+        pid: Cow<'a, str>,
+        /// The session's namespace.
+        namespace: Cow<'a, str>,
+        /// The last event that its client had.
+        offset: Offset,
+    },
 }
 
 /// Answers to [`Ask`], in the same order.
@@ -145,6 +158,29 @@ pub enum Answer<'a> {
     Sockets(Vec<Socket<'a>>),
     /// The program's answer; `None` where it has no handler for the event.
     Server(Option<Packet<'a>>),
+    /// Events that a client has missed, in order: each with its frames, as the client would have got them.
+    Missed(Vec<(Offset, Bytes)>),
+    /// The session is not kept here, or its client has missed more than is known here.
+    NotKept,
+}
+
+/// A session whose client was cut off, as the node that keeps it leaves it to whichever node its client comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session<'a> {
+    /// The name of the node that keeps it.
+    pub node: Cow<'a, str>,
+    /// Which run of that node.
+    pub run: u64,
+    /// Its namespace.
+    pub namespace: Cow<'a, str>,
+    /// The id of its socket.
+    pub id: Cow<'a, str>,
+    /// The rooms that its socket was in, without that of its id.
+    pub rooms: Vec<Cow<'a, str>>,
+    /// What the program kept with it.
+    pub data: Cow<'a, [u8]>,
+    /// When its client was cut off, in milliseconds since 1970.
+    pub time_ms: u64,
 }
 
 /// Why a socket did not answer.

@@ -15,6 +15,7 @@ use crate::socketio::encode::Body;
 use crate::socketio::io::IoInner;
 use crate::socketio::op::{Op, Selection, Target};
 use crate::socketio::payload::EncodeError;
+use crate::socketio::recovery::Found;
 use crate::socketio::{AckError, Args};
 
 /// A handler that was started.
@@ -85,6 +86,22 @@ impl WayBack {
         });
     }
 
+    /// Gives a session up to the node that asks for it, with what its client has missed.
+    pub fn missed(self, found: Option<Found>) {
+        let Some(Found { session, missed }) = found else { return self.send(true, wire::Answer::NotKept) };
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        for (offset, content) in missed {
+            let frames = content.frames(&session.namespace);
+            bytes += frames.len();
+            part.push((offset, frames));
+            if bytes > MISSED_IN_A_PART {
+                self.send(false, wire::Answer::Missed(std::mem::take(&mut part)));
+                bytes = 0;
+            }
+        }
+        self.send(true, wire::Answer::Missed(part));
+    }
+
     /// Passes the program's answer on.
     pub fn server(self, begun: Option<Begun>) {
         let answer = |way_back: &WayBack, body: Option<Result<Body, EncodeError>>| {
@@ -104,6 +121,8 @@ impl WayBack {
 
 const ACKS_IN_A_PART: usize = 1000;
 const SOCKETS_IN_A_PART: usize = 200;
+/// Bytes of events.
+const MISSED_IN_A_PART: usize = 256 * 1024;
 
 fn ack(
     answer: &(SocketId, Result<Args, AckError>),

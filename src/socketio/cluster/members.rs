@@ -41,6 +41,12 @@ impl Members {
         self.by_name.keys().cloned().collect()
     }
 
+    /// A node that is there, in this run of it.
+    pub fn get(&self, name: &str, run: u64) -> Option<Arc<str>> {
+        let (name, member) = self.by_name.get_key_value(name)?;
+        (member.run == run).then(|| name.clone())
+    }
+
     /// Something was heard of a node.
     pub fn handle_heard(&mut self, name: &str, run: u64, now: Instant) -> News {
         if let Some(member) = self.by_name.get_mut(name)

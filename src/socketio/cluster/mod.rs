@@ -12,6 +12,7 @@ mod events;
 mod members;
 mod questions;
 mod receive;
+mod sessions;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -29,12 +30,14 @@ use super::io::IoInner;
 use super::op::{Selection, Which};
 use super::{AckError, FromArgs};
 use crate::bus::wire::{self, Message};
-use crate::bus::{Bus, BusFuture, Sink};
+use crate::bus::{Bus, BusFuture, Sessions, Sink};
 use crate::ids::random_bytes;
 
+pub(super) use self::answer::WayBack;
 pub use self::events::ServerSideHandler;
 pub(super) use self::questions::Reply;
 use self::receive::Receiver;
+use self::sessions::Records;
 
 /// How a node takes part in its cluster.
 #[derive(Clone, Debug)]
@@ -45,6 +48,10 @@ pub struct ClusterOptions {
     pub member_timeout: Duration,
     /// How long to wait for the answers of other nodes, beyond the time that a question itself allows. Default: 1 s.
     pub answer_timeout: Duration,
+    /// Where nodes leave the sessions of clients that were cut off, for whichever node they come back to; see
+    /// [`IoBuilder::recovery_window`](crate::IoBuilder::recovery_window). Without it, which is the default, a client
+    /// must come back to the same node.
+    pub sessions: Option<Arc<dyn Sessions>>,
 }
 
 impl ClusterOptions {
@@ -54,6 +61,7 @@ impl ClusterOptions {
             node: node.into(),
             member_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(1),
+            sessions: None,
         }
     }
 }
@@ -75,6 +83,8 @@ pub(crate) struct Cluster {
     /// Rooms that this node has made sockets elsewhere join, and until when that counts as just now.
     fresh: Mutex<HashMap<Arc<str>, Instant>>,
     has_fresh: AtomicBool,
+    /// The way to the sessions that nodes leave to each other, if there are any.
+    records: Option<Records>,
     /// Where what has to wait goes on.
     runtime: Handle,
 }
@@ -82,7 +92,9 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Must be called on a tokio runtime.
     pub fn new(options: ClusterOptions) -> Self {
+        let runtime = Handle::current();
         Cluster {
+            records: options.sessions.clone().map(|sessions| Records::new(sessions, &runtime)),
             node: options.node.as_str().into(),
             run: u64::from_ne_bytes(random_bytes()),
             members: Mutex::new(Members::new(options.member_timeout)),
@@ -94,7 +106,7 @@ impl Cluster {
             on_node_gone: RwLock::default(),
             fresh: Mutex::default(),
             has_fresh: AtomicBool::new(false),
-            runtime: Handle::current(),
+            runtime,
         }
     }
 
@@ -132,8 +144,11 @@ impl Cluster {
         self.lock_members().names()
     }
 
-    /// Says farewell and lets go of the bus.
+    /// Says farewell and lets go of the bus, once all sessions are left where other nodes find them.
     pub async fn leave(&self) {
+        if let Some(records) = &self.records {
+            records.flush().await;
+        }
         self.publish(&[channel::ALL.into()], wire::Body::Bye);
         if let Some(bus) = self.bus() {
             bus.close().await;
@@ -172,7 +187,10 @@ impl Cluster {
     pub fn emit(&self, io: &IoInner, to: &Selection, via: Option<&str>, volatile: bool, body: &Body) {
         let Some(selection) = wire_selection(io, to) else { return };
         let packet = wire_packet(body);
-        self.publish(&self.channels_of(to, via), wire::Body::Emit { to: selection, volatile, packet });
+        self.publish(
+            &self.channels_of(to, via),
+            wire::Body::Emit { to: selection, volatile, offset: body.offset(), packet },
+        );
     }
 
     /// Moves sockets on other nodes.
@@ -251,15 +269,25 @@ impl Cluster {
         &self,
         what: wire::Ask<'_>,
         timeout: Duration,
+        each: impl FnMut(&Arc<str>, Reply),
+    ) -> Vec<String> {
+        self.ask_some(self.others(), channel::ALL.into(), what, timeout, each).await
+    }
+
+    /// Asks these nodes, by a channel that all of them have.
+    async fn ask_some(
+        &self,
+        nodes: Vec<Arc<str>>,
+        via: Cow<'_, str>,
+        what: wire::Ask<'_>,
+        timeout: Duration,
         mut each: impl FnMut(&Arc<str>, Reply),
     ) -> Vec<String> {
-        let others = self.others();
-        let mut waiting: Vec<Arc<str>> = others.clone();
-        let (question, mut replies) = self.lock_questions().begin(others);
+        let mut waiting: Vec<Arc<str>> = nodes.clone();
+        let (question, mut replies) = self.lock_questions().begin(nodes);
         let deadline = tokio::time::Instant::now() + timeout + self.options.answer_timeout;
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        let sent = waiting.is_empty()
-            || self.publish(&[channel::ALL.into()], wire::Body::Ask { question, timeout_ms, what });
+        let sent = waiting.is_empty() || self.publish(&[via], wire::Body::Ask { question, timeout_ms, what });
         let mut silent = Vec::new();
         while sent && !waiting.is_empty() {
             let Ok(Some(part)) = tokio::time::timeout_at(deadline, replies.recv()).await else { break };
@@ -396,11 +424,12 @@ pub(super) fn wire_selection<'a>(io: &IoInner, selection: &'a Selection) -> Opti
         // All nodes run the same program, and so have the same patterns in the same order.
         Which::Of(definition) => Cow::Owned(format!("{PATTERN}{}", io.pattern_number(definition)?)),
     };
-    Some(wire::Selection {
-        namespace,
-        rooms: borrowed(&selection.rooms),
-        except: borrowed(&selection.except),
-    })
+    let mut except = borrowed(&selection.except);
+    // Its client may be on another node when this is sent to it once more.
+    if let Some(skip) = selection.skip.filter(|_| io.recovery.is_some()) {
+        except.push(Cow::Owned(skip.to_string()));
+    }
+    Some(wire::Selection { namespace, rooms: borrowed(&selection.rooms), except })
 }
 
 /// Before the number of a pattern; no namespace's name begins with it.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::bus::wire;
-use crate::ids::SocketId;
+use crate::ids::{Offset, SocketId};
+use crate::socketio::recovery::Content;
 use crate::socketio::{AckError, Args, RemoteSocket};
 
 /// What a node answers, taken out of its message.
@@ -14,6 +15,8 @@ pub enum Reply {
     Acks(Vec<(SocketId, Result<Args, AckError>)>),
     Sockets(Vec<RemoteSocket>),
     Server(Option<Args>),
+    Missed(Vec<(Offset, Content)>),
+    NotKept,
 }
 
 /// A part of an answer.

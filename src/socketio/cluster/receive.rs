@@ -13,10 +13,12 @@ use super::{Cluster, PATTERN, answer, channel};
 use crate::bus::Sink;
 use crate::bus::wire::{self, Message};
 use crate::close::CloseReason;
+use crate::ids::{Offset, Pid};
 use crate::proto::sio::Kind;
 use crate::socketio::encode::Body;
 use crate::socketio::io::IoInner;
 use crate::socketio::op::{Frames, Op, Selection, Target, Which};
+use crate::socketio::recovery::{Claim, Claimer, Content};
 use crate::socketio::{Args, RemoteSocket};
 
 /// The sink of a server. It holds nothing alive.
@@ -61,9 +63,9 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
                 cluster.publish(&[channel::of_node(&node).into()], here);
             }
         }
-        wire::Body::Emit { to, volatile, packet } => {
+        wire::Body::Emit { to, volatile, offset, packet } => {
             if is_first(cluster, &node, number, &to) {
-                emit(io, &to, volatile, &packet);
+                emit(io, &to, volatile, offset, &packet);
             }
         }
         wire::Body::Rooms { of, join, leave } => {
@@ -83,7 +85,7 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
             let way_back = answer::WayBack { cluster: cluster.clone(), node: node.into_owned(), question };
             match what {
                 wire::Ask::Acks { to, packet } => match selection(io, &to) {
-                    Some(of) => way_back.acks(io, of, body_of(packet), timeout),
+                    Some(of) => way_back.acks(io, of, body_of(packet, None), timeout),
                     None => way_back.send(true, wire::Answer::Acks(Vec::new())),
                 },
                 wire::Ask::Sockets { of } => match selection(io, &of) {
@@ -94,6 +96,7 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
                     let name = way_back.node.clone();
                     way_back.server(begin(cluster, &name, &packet));
                 }
+                wire::Ask::Missed { pid, namespace, offset } => give(io, &pid, &namespace, offset, way_back),
             }
         }
         wire::Body::Answer { question, last, what } => {
@@ -105,10 +108,26 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
                     Reply::Sockets(sockets.into_iter().filter_map(socket).collect())
                 }
                 wire::Answer::Server(answer) => Reply::Server(answer.and_then(|packet| args(&packet))),
+                wire::Answer::Missed(events) => Reply::Missed(
+                    events.into_iter().map(|(offset, frames)| (offset, Content::Frames(frames))).collect(),
+                ),
+                wire::Answer::NotKept => Reply::NotKept,
             };
             cluster.lock_questions().handle_answer(question, &node, last, reply);
         }
     }
+}
+
+/// Gives a session up to another node, if it is kept here.
+fn give(io: &Arc<IoInner>, pid: &str, namespace: &str, offset: Offset, way_back: answer::WayBack) {
+    let (Some(recovery), Ok(pid)) = (&io.recovery, pid.parse::<Pid>()) else { return way_back.missed(None) };
+    let shard = recovery.moved_to(&pid).map_or(pid.shard, |(shard, _)| shard);
+    if shard >= io.shards() {
+        return way_back.missed(None);
+    }
+    let by = Claimer::Node(way_back);
+    // A shard that has ended says nothing, as a node does that is gone.
+    io.post_to(shard, Op::Claim { claim: Claim { pid, offset }, namespace: namespace.into(), by });
 }
 
 /// However long another node would have it wait.
@@ -119,9 +138,15 @@ fn is_first(cluster: &Cluster, node: &str, number: u64, to: &wire::Selection<'_>
     to.rooms.len() < 2 || cluster.lock_members().is_first(node, number)
 }
 
-fn emit(io: &Arc<IoInner>, to: &wire::Selection<'_>, volatile: bool, packet: &wire::Packet<'_>) {
+fn emit(
+    io: &Arc<IoInner>,
+    to: &wire::Selection<'_>,
+    volatile: bool,
+    offset: Option<Offset>,
+    packet: &wire::Packet<'_>,
+) {
     let Some(selection) = selection(io, to) else { return };
-    let body = body_of(packet.clone());
+    let body = body_of(packet.clone(), offset);
     let named = match &selection.namespace {
         Which::Named(name) => Some(name.clone()),
         Which::Of(_) => None,
@@ -134,6 +159,7 @@ fn emit(io: &Arc<IoInner>, to: &wire::Selection<'_>, volatile: bool, packet: &wi
                 target,
                 frames: Frames::Shared(frames.clone()),
                 volatile,
+                offset,
             });
         }
         None => {
@@ -182,8 +208,8 @@ fn shared(names: &[Cow<'_, str>]) -> Arc<[Arc<str>]> {
     names.iter().map(|name| Arc::from(&**name)).collect()
 }
 
-fn body_of(packet: wire::Packet<'_>) -> Body {
-    Body::from_parts(packet.json.into_owned(), packet.attachments)
+fn body_of(packet: wire::Packet<'_>, offset: Option<Offset>) -> Body {
+    Body::from_parts(packet.json.into_owned(), packet.attachments, offset)
 }
 
 fn args(packet: &wire::Packet<'_>) -> Option<Args> {

@@ -11,7 +11,8 @@ use crate::session::Violation;
 use crate::shard::{Left, Memberships, Rooms};
 use crate::socketio::ack::AckError;
 use crate::socketio::encode::packet;
-use crate::socketio::op::{Op, Target};
+use crate::socketio::op::Op;
+use crate::socketio::recovery::Claim;
 use crate::socketio::{Handshake, Refused, Socket};
 
 impl Hub {
@@ -41,16 +42,25 @@ impl Hub {
                 place: None,
                 mark: 0,
                 memberships: Memberships::default(),
+                track: None,
                 extra: None,
             })
         })?;
         of.sockets += 1;
-        let middleware = of.handlers().middleware.clone();
-        let Some(entry) = self.sockets.get(key) else { return Ok(()) };
-        let socket = entry.socket.clone();
+        match self.recovery.as_ref().and_then(|_| Claim::of(auth)) {
+            Some(claim) => self.claim(core, key, claim),
+            None => self.decide(core, key),
+        }
+        Ok(())
+    }
+
+    /// Asks the middleware whether a socket may join.
+    pub(super) fn decide(&mut self, core: &mut Core, key: Key) {
+        let Some(entry) = self.sockets.get(key) else { return };
+        let Some(of) = self.namespaces.get_mut(entry.namespace) else { return };
+        let (socket, middleware) = (entry.socket.clone(), of.handlers().middleware.clone());
         if middleware.is_empty() {
-            self.admit(core, &socket.id(), Ok(()));
-            return Ok(());
+            return self.admit(core, &socket.id(), Ok(()));
         }
         run::begin("connect", socket.id(), || {
             Ok(Box::pin(async move {
@@ -65,7 +75,6 @@ impl Hub {
                 verdict.decision = Some(Ok(()));
             }))
         });
-        Ok(())
     }
 
     /// The namespace of this name on this shard, if there is one of that name at all.
@@ -104,20 +113,33 @@ impl Hub {
             if let Some(client) = Self::socket_io(core, session) {
                 client.namespaces.remove(namespace);
             }
-            return self.remove(key, CloseReason::ServerDisconnect);
+            return self.remove(core, key, CloseReason::ServerDisconnect);
         }
-        let Some(of) = self.namespaces.get_mut(namespace) else { return };
         let let_in =
             Self::socket_io(core, session).is_some_and(|client| client.namespaces.connected(namespace));
         if !let_in || !core.is_open(session) {
-            return self.remove(key, CloseReason::TransportClose);
+            return self.remove(core, key, CloseReason::TransportClose);
         }
+        let Ok(tracked) = self.track_in(key) else {
+            // It tries once more, and is somebody new then.
+            return core.close(session, CloseReason::TransportError);
+        };
+        let (Some(of), Some(entry)) = (self.namespaces.get_mut(namespace), self.sockets.get_mut(key)) else {
+            return;
+        };
         entry.place = u32::try_from(of.members.len()).ok();
         of.members.push(Member { socket: key, session });
         entry.socket.set_connected(true);
-        let json = format!("{{\"sid\":\"{id}\"}}");
+        let json = match &tracked {
+            Some((pid, _)) => format!("{{\"sid\":\"{id}\",\"pid\":\"{pid}\"}}"),
+            None => format!("{{\"sid\":\"{id}\"}}"),
+        };
         core.send(session, &packet(Kind::Connect, entry.socket.namespace_name(), json.as_bytes()));
         let (handlers, socket) = (of.handlers().clone(), entry.socket.clone());
+        if let Some((_, Some(back))) = tracked {
+            self.move_rooms(key, &back.rooms, &[]);
+            self.replay(core, key);
+        }
         self.set_deadline(core, session);
         if let Some(on_connect) = &handlers.on_connect {
             run::begin("connect", *id, || Ok(on_connect(socket)));
@@ -135,12 +157,15 @@ impl Hub {
         if let Some(client) = Self::socket_io(core, entry.session) {
             client.namespaces.remove(entry.namespace);
         }
-        self.remove(key, reason);
+        self.remove(core, key, reason);
     }
 
     /// A socket is no more.
-    pub(super) fn remove(&mut self, key: Key, reason: CloseReason) {
+    pub(super) fn remove(&mut self, core: &mut Core, key: Key, reason: CloseReason) {
         let Some(mut entry) = self.sockets.remove(key) else { return };
+        if let Some(session) = self.pack(&mut entry, reason) {
+            self.keep(core, session);
+        }
         let was_connected = entry.place.is_some();
         let mut on_disconnect = None;
         if let Some(namespace) = self.namespaces.get_mut(entry.namespace) {
@@ -200,6 +225,6 @@ impl Drop for Verdict {
     fn drop(&mut self) {
         let socket = self.socket.id();
         let decision = self.decision.take().unwrap_or_else(|| Err(Refused::new("Internal error")));
-        self.socket.io().post(Target::Socket(socket), |_| Op::Admit { socket, decision });
+        self.socket.ask(Op::Admit { socket, decision });
     }
 }

@@ -3,7 +3,10 @@
 //! One hub per shard, on its thread only. Sockets and namespaces are plain tables.
 
 mod events;
+mod kept;
+mod log;
 mod membership;
+mod recovery;
 mod run;
 mod select;
 #[cfg(test)]
@@ -15,6 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::recovery::{Recovery, Track};
 use super::ack::{AckError, Waiter};
 use super::engine::{Data, EngineSocket};
 use super::handler::Erased;
@@ -39,6 +43,8 @@ pub struct Hub {
     mark: u32,
     /// The list that is given in exchange for the thread's wishes.
     wishes: local::Wishes,
+    /// `None` where clients don't come back to what they had.
+    recovery: Option<Box<Recovery>>,
 }
 
 type Core = shard::Core<Hub>;
@@ -74,6 +80,8 @@ struct Entry {
     place: Option<u32>,
     mark: u32,
     memberships: Memberships,
+    /// `None` while it connects as somebody new, and where recovery is off.
+    track: Option<Box<Track>>,
     /// What most sockets don't have.
     extra: Option<Box<Extra>>,
 }
@@ -104,9 +112,11 @@ impl Hub {
     /// The hub of a shard.
     pub(super) fn new(id: ShardId, io: Arc<IoInner>) -> Self {
         local::enter(io.address(), id);
+        let recovery = Recovery::new(&io);
         Hub {
             id,
             io,
+            recovery,
             by_name: HashMap::new(),
             namespaces: Table::default(),
             sockets: Table::default(),
@@ -117,8 +127,10 @@ impl Hub {
 
     /// The socket of this id.
     fn find(&self, id: &SocketId) -> Option<Key> {
-        let (key, entry) = self.sockets.at(id.slot)?;
-        (entry.socket.id() == *id).then_some(key)
+        match self.sockets.at(id.slot) {
+            Some((key, entry)) if entry.socket.id() == *id => Some(key),
+            _ => self.recovery.as_ref()?.guest(id),
+        }
     }
 
     fn socket_io(core: &mut Core, session: Key) -> Option<&mut SocketIo> {
@@ -191,7 +203,7 @@ impl App for Hub {
         match client {
             Client::SocketIo(client) => {
                 for socket in client.namespaces.sockets() {
-                    self.remove(socket, reason);
+                    self.remove(core, socket, reason);
                 }
             }
             Client::Raw { mount, socket } => {
@@ -226,6 +238,7 @@ impl App for Hub {
     }
 
     fn turn(&mut self, core: &mut Core) {
+        self.look_for_old(core);
         self.fulfil(core);
     }
 }

@@ -8,7 +8,7 @@ impl Hub {
     /// The sockets that are meant, each once. Only connected ones, except where one is meant by name.
     pub(super) fn select(&mut self, target: &Target) -> Vec<Member> {
         match target {
-            Target::Socket(id) => self.member(id).into_iter().collect(),
+            Target::Socket(id) | Target::Guest(id) => self.member(id).into_iter().collect(),
             Target::Sockets(selection) => {
                 self.mark = self.mark.wrapping_add(1);
                 let namespaces: Vec<Key> = match &selection.namespace {
@@ -25,8 +25,8 @@ impl Hub {
     }
 
     pub(super) fn member(&self, id: &SocketId) -> Option<Member> {
-        let (key, entry) = self.sockets.at(id.slot)?;
-        (entry.socket.id() == *id).then_some(Member { socket: key, session: entry.session })
+        let socket = self.find(id)?;
+        Some(Member { socket, session: self.sockets.get(socket)?.session })
     }
 
     fn select_in(&mut self, key: Key, selection: &Selection) -> Vec<Member> {
@@ -64,7 +64,6 @@ impl Hub {
 
     /// A socket's id is a room that only it is in.
     fn by_id(&self, room: &str) -> Option<Key> {
-        let id: SocketId = room.parse().ok()?;
-        (id.shard == self.id).then(|| self.find(&id)).flatten()
+        self.find(&room.parse().ok()?)
     }
 }

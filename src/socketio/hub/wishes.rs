@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Core, Entry, Extra, Hub, Member};
 use crate::close::CloseReason;
-use crate::ids::Key;
+use crate::ids::{Key, Offset, SocketId};
 use crate::proto::sio::Kind;
 use crate::shard::{Joined, Left};
 use crate::socketio::ack::{AckError, Waiter};
 use crate::socketio::encode::Body;
 use crate::socketio::op::{Frames, Op, Target};
+use crate::socketio::recovery::Content;
 
 impl Hub {
     /// Does what was asked for on this thread, and what that asks for in turn.
@@ -36,18 +39,40 @@ impl Hub {
     /// Does one thing. `local`: its frames, if they are the thread's own.
     pub(super) fn wish(&mut self, core: &mut Core, op: Op, local: &[u8]) {
         match op {
-            Op::Send { target: Target::Socket(id), frames, volatile } => {
-                if let Some(member) = self.member(&id).filter(|_| self.is_connected(&id)) {
+            Op::Send {
+                target: target @ (Target::Socket(id) | Target::Guest(id)),
+                frames,
+                volatile,
+                offset,
+            } => {
+                let member = self.member(&id).filter(|_| self.is_connected(&id));
+                if let Some(offset) = offset
+                    && !self.remember(core, offset, &target, member.is_some(), || frames.content(local))
+                    && matches!(target, Target::Socket(_))
+                {
+                    self.send_to_guest(id, offset, &frames, local);
+                }
+                if let Some(member) = member {
                     send(core, member, &frames, local, volatile);
                 }
             }
-            Op::Send { target, frames, volatile } => {
-                for member in self.select(&target) {
+            Op::Send { target, frames, volatile, offset } => {
+                let members = self.select(&target);
+                if let Some(offset) = offset {
+                    self.remember(core, offset, &target, !members.is_empty(), || frames.content(local));
+                }
+                for member in members {
                     send(core, member, &frames, local, volatile);
                 }
             }
             Op::SendNamed { target, body, volatile } => {
-                for member in self.select(&target) {
+                let members = self.select(&target);
+                if let Some(offset) = body.offset() {
+                    self.remember(core, offset, &target, !members.is_empty(), || {
+                        Content::Named(body.clone())
+                    });
+                }
+                for member in members {
                     let Some(entry) = self.sockets.get(member.socket) else { continue };
                     let frames =
                         Frames::Shared(body.frames(Kind::Event, entry.socket.namespace_name(), None));
@@ -71,6 +96,7 @@ impl Hub {
                 }
             }
             Op::Disconnect { target, close } => {
+                self.put_out_absent(&target);
                 for member in self.select(&target) {
                     match close {
                         Some(reason) => self.close_client(core, member.session, reason),
@@ -103,6 +129,8 @@ impl Hub {
                 }
             }
             Op::Admit { socket, decision } => self.admit(core, &socket, decision),
+            Op::Claim { claim, namespace, by } => self.give(core, claim, &namespace, by),
+            Op::Claimed { socket, claim, found, last } => self.claimed(core, &socket, claim, found, last),
             Op::SendRaw { sid, frames } => {
                 if let Some(session) = core.find(&sid) {
                     core.send(session, &frames);
@@ -116,8 +144,34 @@ impl Hub {
         }
     }
 
-    fn is_connected(&self, id: &crate::ids::SocketId) -> bool {
-        self.sockets.at(id.slot).is_some_and(|(_, entry)| entry.place.is_some())
+    fn is_connected(&self, id: &SocketId) -> bool {
+        self.find(id).and_then(|key| self.sockets.get(key)).is_some_and(|entry| entry.place.is_some())
+    }
+
+    /// Remembers an event that is sent, if anybody here is sent it or may come to miss it; whether that is so.
+    fn remember(
+        &mut self,
+        core: &mut Core,
+        offset: Offset,
+        target: &Target,
+        is_sent: bool,
+        content: impl FnOnce() -> Content,
+    ) -> bool {
+        let Some(recovery) = &mut self.recovery else { return false };
+        let wanted = is_sent || recovery.wants(target);
+        if wanted {
+            recovery.remember(core, offset, target.clone(), content());
+        }
+        wanted
+    }
+
+    /// Somebody holds on to a socket that has gone. It may be on another shard meanwhile.
+    fn send_to_guest(&self, id: SocketId, offset: Offset, frames: &Frames, local: &[u8]) {
+        let Content::Frames(frames) = frames.content(local) else { return };
+        for shard in (0..self.io.shards()).filter(|shard| *shard != self.id) {
+            let (target, frames) = (Target::Guest(id), Frames::Shared(frames.clone()));
+            self.io.post_to(shard, Op::Send { target, frames, volatile: false, offset: Some(offset) });
+        }
     }
 
     fn extra(&mut self, socket: Key) -> Option<&mut Extra> {
@@ -139,7 +193,7 @@ impl Hub {
         self.set_deadline(core, member.session);
     }
 
-    fn move_rooms(&mut self, key: Key, join: &[Arc<str>], leave: &[Arc<str>]) {
+    pub(super) fn move_rooms(&mut self, key: Key, join: &[Arc<str>], leave: &[Arc<str>]) {
         let max_rooms = self.io.options.max_rooms;
         let Some(entry) = self.sockets.get_mut(key) else { return };
         let (id, namespace) = (entry.socket.id(), entry.namespace);
@@ -174,6 +228,15 @@ impl Hub {
 impl Entry {
     fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
+    }
+}
+
+impl Frames {
+    fn content(&self, local: &[u8]) -> Content {
+        Content::Frames(match self {
+            Frames::Shared(frames) => frames.clone(),
+            Frames::Local(_) => Bytes::copy_from_slice(local),
+        })
     }
 }
 

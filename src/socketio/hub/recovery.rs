@@ -1,0 +1,442 @@
+//! Clients that come back, on one shard.
+//!
+//! ```text
+//!                          CONNECT with a claim              admitted
+//!     (kept, on a shard) ───────────────────────▶ Restored ────────────▶ In
+//!         ▲                  │              ▲         │                  ▲ │
+//!         │                  │ not here     │ found   │ cut off          │ │
+//!         │                  ▼              │         │                  │ │
+//!         │                Asking ──────────┘         │                  │ │
+//!         │                  │ not found, admitted as somebody new       │ │
+//!         │                  └───────────────────────────────────────────┘ │
+//!         └───────────────────────────────────────────┴────────────────────┘
+//!                                                             cut off
+//! ```
+//!
+//! While a session is on its way from another shard or node, this shard remembers all that is sent: what is sent
+//! meanwhile is then known on both sides, and told apart by its offset.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::kept::Kept;
+use super::log::{Log, Place};
+use super::{Core, Entry, Hub};
+use crate::close::CloseReason;
+use crate::ids::{Key, Offset, Pid, SocketId};
+use crate::session::Time;
+use crate::socketio::Socket;
+use crate::socketio::cluster::RoomsHeld;
+use crate::socketio::io::IoInner;
+use crate::socketio::op::{Op, Target};
+use crate::socketio::recovery::{Claim, Claimer, Content, Found, Luggage, Session, Who};
+
+/// What a shard keeps for those that come back.
+pub struct Recovery {
+    pub log: Log,
+    kept: Kept,
+    window: Duration,
+    /// Sockets that are on their way back: until they are in, everything is remembered.
+    coming: usize,
+    /// Sockets in other slots than their ids name.
+    guests: HashMap<SocketId, Key>,
+    /// When to look for what is to be forgotten.
+    look_at: Time,
+}
+
+/// Where a socket stands.
+pub enum Track {
+    /// Another shard or node is asked for its session. From that place on, what is remembered may be for it.
+    Asking { from: Place },
+    /// It has its session back, and is not let in yet.
+    Restored { pid: Pid, since: Place, rooms: HashSet<Arc<str>>, held: Option<RoomsHeld> },
+    /// It is in. Nothing before that place is for it.
+    In { pid: Pid, since: Place },
+}
+
+impl Recovery {
+    /// `None` where recovery is off.
+    pub fn new(io: &IoInner) -> Option<Box<Recovery>> {
+        let options = &io.recovery.as_ref()?.options;
+        let shards = usize::from(io.shards());
+        // A connection that is silent is given up at the latest when the pong to a second ping is overdue. What was sent
+        // before the first has arrived: its pong came.
+        let silence =
+            io.options.mounts.iter().map(|m| m.settings.ping_interval + 2 * m.settings.ping_timeout);
+        let keep = options.window + silence.max().unwrap_or_default();
+        Some(Box::new(Recovery {
+            log: Log::new(keep, options.log_bytes / shards),
+            kept: Kept::new(options.max_sessions.div_ceil(shards)),
+            window: options.window,
+            coming: 0,
+            guests: HashMap::new(),
+            look_at: Time::NEVER,
+        }))
+    }
+
+    /// The socket of this id, if it is in another slot than the id names.
+    pub fn guest(&self, id: &SocketId) -> Option<Key> {
+        self.guests.get(id).copied()
+    }
+
+    /// Whether anybody here may come to miss what is sent to this target, though nobody here is sent it.
+    pub fn wants(&self, target: &Target) -> bool {
+        self.coming > 0 || self.kept.wants(target)
+    }
+
+    /// Remembers an event.
+    pub fn remember(&mut self, core: &mut Core, offset: Offset, target: Target, content: Content) {
+        self.log.push(core.now(), offset, target, content);
+        self.look_later(core);
+    }
+
+    /// Sees to it that what is kept is looked at again.
+    fn look_later(&mut self, core: &mut Core) {
+        if self.look_at == Time::NEVER {
+            self.look_at = core.now() + self.window / 8;
+            core.wake_at(self.look_at);
+        }
+    }
+}
+
+impl Hub {
+    /// Forgets what is too old, now and then.
+    pub(super) fn look_for_old(&mut self, core: &mut Core) {
+        let now = core.now();
+        let Some(recovery) = self.recovery.as_mut().filter(|recovery| recovery.look_at <= now) else {
+            return;
+        };
+        recovery.look_at = Time::NEVER;
+        recovery.log.expire(now);
+        let gone = recovery.kept.expire(now);
+        if !recovery.log.is_empty() || !recovery.kept.is_empty() {
+            recovery.look_later(core);
+        }
+        self.forget(&gone);
+    }
+
+    fn forget(&self, gone: &[Session]) {
+        if let Some(shared) = &self.io.recovery {
+            gone.iter().for_each(|session| shared.forget(&session.pid, self.id));
+        }
+    }
+
+    /// Those that are meant don't come back to what they had.
+    pub(super) fn put_out_absent(&mut self, target: &Target) {
+        let Some(recovery) = &mut self.recovery else { return };
+        let gone = recovery.kept.take_meant(target);
+        if let Some(cluster) = self.io.cluster() {
+            gone.iter().for_each(|session| cluster.take_back_session(&session.pid));
+        }
+        self.forget(&gone);
+    }
+
+    // A client comes back.
+
+    /// A socket that is connecting claims to be one that was cut off.
+    pub(super) fn claim(&mut self, core: &mut Core, key: Key, claim: Claim) {
+        let Some((socket, namespace)) = self.name_of(key) else { return };
+        let Some(shared) = &self.io.recovery else { return };
+        let shard = shared.moved_to(&claim.pid).map_or(claim.pid.shard, |(shard, _)| shard);
+        if shard == self.id {
+            return match self.take_session(core, &claim, &namespace) {
+                Some(session) => {
+                    self.take_back_from_nodes(&claim.pid);
+                    self.restore(core, key, session);
+                }
+                None => self.ask_nodes(core, key, claim),
+            };
+        }
+        self.begin_asking(key);
+        let by = Claimer::Shard(self.id, socket);
+        if !self.io.post_to(shard, Op::Claim { claim, namespace, by }) {
+            self.ask_nodes(core, key, claim);
+        }
+    }
+
+    fn name_of(&self, key: Key) -> Option<(SocketId, Arc<str>)> {
+        let entry = self.sockets.get(key)?;
+        Some((entry.socket.id(), self.namespaces.get(entry.namespace)?.name.clone()))
+    }
+
+    fn begin_asking(&mut self, key: Key) {
+        let (Some(recovery), Some(entry)) = (&mut self.recovery, self.sockets.get_mut(key)) else { return };
+        if entry.track.is_none() {
+            recovery.coming += 1;
+            entry.track = Some(Box::new(Track::Asking { from: recovery.log.end() }));
+        }
+    }
+
+    /// Asks the other nodes, if there are any that may know.
+    fn ask_nodes(&mut self, core: &mut Core, key: Key, claim: Claim) {
+        let Some((socket, namespace)) = self.name_of(key) else { return };
+        self.begin_asking(key);
+        let asked = self
+            .io
+            .cluster()
+            .is_some_and(|cluster| cluster.claim(&self.io, claim, namespace, (self.id, socket)));
+        if !asked {
+            self.claimed(core, &socket, claim, None, true);
+        }
+    }
+
+    /// What became of a claim. `last`: nobody else can be asked.
+    pub(super) fn claimed(
+        &mut self,
+        core: &mut Core,
+        socket: &SocketId,
+        claim: Claim,
+        found: Option<Box<Found>>,
+        last: bool,
+    ) {
+        let key = self.find(socket);
+        let Some(recovery) = &mut self.recovery else { return };
+        let from = match key.and_then(|key| self.sockets.get(key)?.track.as_deref()) {
+            Some(Track::Asking { from }) => Some(*from),
+            _ => None,
+        };
+        match (found, key.zip(from)) {
+            (Some(found), asking) => {
+                let from = asking.map_or(recovery.log.end(), |(_, from)| from);
+                let session = self.adopt(core, *found, &claim, from);
+                match asking {
+                    Some((key, _)) => self.restore(core, key, session),
+                    // Its client is gone again. It may come once more.
+                    None => self.keep(core, session),
+                }
+            }
+            (None, Some((key, _))) if !last => self.ask_nodes(core, key, claim),
+            (None, Some((key, _))) => {
+                recovery.coming -= 1;
+                if let Some(entry) = self.sockets.get_mut(key) {
+                    entry.track = None;
+                }
+                self.decide(core, key);
+            }
+            (None, None) => (),
+        }
+    }
+
+    /// A session has come from another shard or node: what its client has missed is remembered here now.
+    fn adopt(&mut self, core: &mut Core, found: Found, claim: &Claim, from: Place) -> Session {
+        let Found { mut session, missed } = found;
+        let (Some(recovery), Some(shared)) = (&mut self.recovery, &self.io.recovery) else { return session };
+        shared.has_moved(session.pid, self.id, session.id);
+        let known: HashSet<Offset> = missed.iter().map(|(offset, _)| *offset).collect();
+        let who = session.who();
+        let meanwhile = recovery.log.since(from, &who).filter(|sent| !known.contains(&sent.offset));
+        let meanwhile: Vec<_> = meanwhile.map(|sent| (sent.offset, sent.content.clone())).collect();
+        // So that it is found here, should the client come again without having got anything.
+        recovery.remember(core, claim.offset, Target::Socket(session.id), Content::Nothing);
+        session.since = recovery.log.end();
+        for (offset, content) in missed.into_iter().chain(meanwhile) {
+            recovery.remember(core, offset, Target::Socket(session.id), content);
+        }
+        session
+    }
+
+    /// A connecting socket becomes who it was.
+    fn restore(&mut self, core: &mut Core, key: Key, session: Session) {
+        let Session { pid, id, namespace, rooms, luggage, since, held, .. } = session;
+        let (Some(recovery), Some(shared)) = (&mut self.recovery, &self.io.recovery) else { return };
+        let Some(entry) = self.sockets.get_mut(key) else { return };
+        let Luggage { extensions, saved } = luggage;
+        let is_from_here = extensions.is_some();
+        let handshake = entry.socket.handshake().clone();
+        entry.socket = Socket::recovered_on(
+            self.id,
+            id,
+            namespace,
+            self.io.clone(),
+            handshake,
+            extensions.unwrap_or_default(),
+        );
+        if !is_from_here {
+            shared.restore(&entry.socket, &saved);
+        }
+        let track = Box::new(Track::Restored { pid, since, rooms, held });
+        if entry.track.replace(track).is_none() {
+            recovery.coming += 1;
+        }
+        recovery.guests.insert(id, key);
+        shared.has_moved(pid, self.id, id);
+        if shared.options.skip_middleware {
+            self.admit(core, &id, Ok(()));
+        } else {
+            self.decide(core, key);
+        }
+    }
+
+    /// A socket is let in: its private id, and what it comes back to. `Err`: what it has missed is known no more.
+    pub(super) fn track_in(&mut self, key: Key) -> Result<Option<(Pid, Option<Return>)>, TooLate> {
+        let (Some(recovery), Some(entry)) = (&mut self.recovery, self.sockets.get_mut(key)) else {
+            return Ok(None);
+        };
+        let (pid, since, back) = match entry.track.take().map(|track| *track) {
+            Some(Track::Restored { pid, since, rooms, held }) => {
+                if since < recovery.log.first() {
+                    entry.track = Some(Box::new(Track::Restored { pid, since, rooms, held }));
+                    return Err(TooLate);
+                }
+                recovery.coming -= 1;
+                (pid, since, Some(Return { rooms: rooms.into_iter().collect(), _held: held }))
+            }
+            _ => (Pid::random(self.id, key.slot), recovery.log.end(), None),
+        };
+        entry.track = Some(Box::new(Track::In { pid, since }));
+        Ok(Some((pid, back)))
+    }
+
+    /// Sends a socket that is back what it has missed.
+    pub(super) fn replay(&mut self, core: &mut Core, key: Key) {
+        let (Some(recovery), Some(entry)) = (&self.recovery, self.sockets.get(key)) else { return };
+        let Some(Track::In { since, .. }) = entry.track.as_deref() else { return };
+        let Some(of) = self.namespaces.get(entry.namespace) else { return };
+        let rooms = entry.memberships.names().cloned().collect();
+        let who =
+            Who { id: entry.socket.id(), namespace: &of.name, definition: &of.definition, rooms: &rooms };
+        for sent in recovery.log.since(*since, &who) {
+            core.send(entry.session, &sent.content.frames(&of.name));
+        }
+    }
+
+    // A client is cut off.
+
+    /// What is kept of a socket that goes, if it may come back. Before it leaves its rooms.
+    pub(super) fn pack(&mut self, entry: &mut Entry, reason: CloseReason) -> Option<Session> {
+        let recovery = self.recovery.as_mut()?;
+        let shared = self.io.recovery.as_ref()?;
+        let (pid, since, rooms, held) = match *entry.track.take()? {
+            Track::Asking { .. } => {
+                recovery.coming -= 1;
+                return None;
+            }
+            Track::Restored { pid, since, rooms, held } => {
+                recovery.coming -= 1;
+                (pid, since, rooms, held)
+            }
+            Track::In { pid, since } => (pid, since, entry.memberships.names().cloned().collect(), None),
+        };
+        let id = entry.socket.id();
+        recovery.guests.remove(&id);
+        let of = self.namespaces.get(entry.namespace)?;
+        if !reason.allows_recovery() {
+            shared.forget(&pid, self.id);
+            return None;
+        }
+        let cluster = self.io.cluster();
+        let held = held.or_else(|| {
+            let rooms: Vec<_> = rooms.iter().cloned().collect();
+            // Not waited for: they are in force already.
+            cluster.map(|cluster| cluster.hold(&of.name, &rooms).0)
+        });
+        let luggage = Luggage {
+            extensions: Some(entry.socket.extensions().clone()),
+            saved: cluster.map(|_| shared.save(&entry.socket)).unwrap_or_default(),
+        };
+        let (namespace, definition) = (of.name.clone(), of.definition.clone());
+        Some(Session { pid, id, namespace, definition, rooms, luggage, held, since })
+    }
+
+    /// Keeps a session for as long as its client may come back.
+    pub(super) fn keep(&mut self, core: &mut Core, session: Session) {
+        let Some(recovery) = &mut self.recovery else { return };
+        if let Some(cluster) = self.io.cluster() {
+            cluster.leave_session(&session, recovery.window);
+        }
+        let gone = recovery.kept.insert(session, core.now() + recovery.window);
+        recovery.look_later(core);
+        self.forget(&gone);
+    }
+
+    // Somebody else wants a session.
+
+    /// Gives a session up that is claimed on another shard or node, if it is here.
+    pub(super) fn give(&mut self, core: &mut Core, claim: Claim, namespace: &Arc<str>, by: Claimer) {
+        let session = self.take_session(core, &claim, namespace);
+        let found = session.zip(self.recovery.as_ref()).map(|(session, recovery)| {
+            let who = session.who();
+            let missed = recovery.log.since(session.since, &who);
+            let missed = missed.map(|sent| (sent.offset, sent.content.clone())).collect();
+            Box::new(Found { session, missed })
+        });
+        match by {
+            Claimer::Shard(shard, socket) => {
+                if found.is_some() {
+                    self.take_back_from_nodes(&claim.pid);
+                }
+                self.io.post_to(shard, Op::Claimed { socket, claim, found, last: false });
+            }
+            Claimer::Node(way_back) => {
+                if let Some(shared) = &self.io.recovery {
+                    shared.forget(&claim.pid, self.id);
+                }
+                way_back.missed(found.map(|found| *found));
+            }
+        }
+    }
+
+    /// Takes a session out that is kept here, and finds the place from where on its client has missed something. A client
+    /// that is here still, as far as this node knows, was cut off: it says so itself.
+    fn take_session(&mut self, core: &mut Core, claim: &Claim, namespace: &str) -> Option<Session> {
+        if let Some(key) = self.live(&claim.pid)
+            && let Some(entry) =
+                self.sockets.get(key).filter(|entry| entry.socket.namespace_name() == namespace)
+        {
+            let session = entry.session;
+            self.close_client(core, session, CloseReason::TransportClose);
+        }
+        let now = core.now();
+        let recovery = self.recovery.as_mut()?;
+        let gone = recovery.kept.expire(now);
+        let is_there = recovery.kept.get(&claim.pid).is_some_and(|session| *session.namespace == *namespace);
+        let session = if is_there { recovery.kept.take(&claim.pid) } else { None };
+        let placed = session.map(|session| {
+            let place = recovery.log.place_after(&claim.offset, &session.who(), session.since, now);
+            match place {
+                Some(since) => Ok(Session { since, ..session }),
+                None => Err(session),
+            }
+        });
+        self.forget(&gone);
+        match placed? {
+            Ok(session) => Some(session),
+            // Of no use to its client any more, who gets a new one.
+            Err(session) => {
+                self.take_back_from_nodes(&session.pid);
+                self.forget(&[session]);
+                None
+            }
+        }
+    }
+
+    /// The connected socket of this private id.
+    fn live(&self, pid: &Pid) -> Option<Key> {
+        let in_its_slot = self.sockets.at(pid.slot).map(|(key, _)| key);
+        let moved = self.io.recovery.as_ref()?.moved_to(pid).filter(|(shard, _)| *shard == self.id);
+        let as_guest = moved.and_then(|(_, id)| self.find(&id));
+        let is_it = |key: &Key| {
+            let track = self.sockets.get(*key).and_then(|entry| entry.track.as_deref());
+            matches!(track, Some(Track::In { pid: of, .. }) if of == pid)
+        };
+        in_its_slot.into_iter().chain(as_guest).find(is_it)
+    }
+
+    /// No other node is to take this session any more.
+    fn take_back_from_nodes(&self, pid: &Pid) {
+        if let Some(cluster) = self.io.cluster() {
+            cluster.take_back_session(pid);
+        }
+    }
+}
+
+/// What a socket comes back to.
+pub struct Return {
+    pub rooms: Vec<Arc<str>>,
+    /// Until it has joined them.
+    _held: Option<RoomsHeld>,
+}
+
+/// What a client has missed is remembered no more.
+pub struct TooLate;
