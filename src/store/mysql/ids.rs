@@ -34,30 +34,18 @@ impl Ids {
                 None => _ = missing.insert(*conversation),
             }
         }
-        // Most are new to this node only, so they are looked for before they are created.
+        // Most are new to this node only.
         for create in [false, true] {
-            if missing.is_empty() {
-                break;
+            if create && !missing.is_empty() {
+                // In the same order on all nodes, as they lock each other's rows for a moment.
+                let rows = list(missing.iter().map(|conversation| format!("({})", name(*conversation))));
+                session
+                    .run(&format!(
+                        "INSERT IGNORE INTO conversations (kind, first_id, second_id) VALUES {rows}"
+                    ))
+                    .await?;
             }
-            // In the same order on all nodes, which lock each other's new rows for a moment.
-            let names = list(missing.iter().map(|conversation| format!("({})", name(*conversation))));
-            let insert = if create {
-                format!("INSERT IGNORE INTO conversations (kind, first_id, second_id) VALUES {names}; ")
-            } else {
-                String::new()
-            };
-            // With a choice of indexes, MariaDB ponders ranges of all of them, for ten times as long as it then looks.
-            let script = format!(
-                "{insert}SELECT id, kind, first_id, second_id \
-                 FROM conversations FORCE INDEX (conversations_by_name) \
-                 WHERE (kind, first_id, second_id) IN ({names})"
-            );
-            for row in session.answers(&script, 2).await?.iter().flatten() {
-                let (conversation, id) = (conversation_of(row, 1)?, row.get(0)?);
-                missing.remove(&conversation);
-                ids.insert(id);
-                self.insert(conversation, id);
-            }
+            self.look_up(session, &mut missing, &mut ids).await?;
         }
         if missing.is_empty() {
             Ok(ids)
@@ -69,6 +57,30 @@ impl Ids {
     /// Forgets all of them.
     pub fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    async fn look_up(
+        &mut self,
+        session: &mut Session,
+        missing: &mut BTreeSet<Conversation>,
+        ids: &mut BTreeSet<u64>,
+    ) -> Result<(), Fault> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let names = list(missing.iter().map(|conversation| format!("({})", name(*conversation))));
+        // With a choice of indexes, MariaDB ponders ranges of all of them, for ten times as long as it then looks.
+        let select = format!(
+            "SELECT id, kind, first_id, second_id FROM conversations FORCE INDEX (conversations_by_name) \
+             WHERE (kind, first_id, second_id) IN ({names})"
+        );
+        for row in session.answers(&select, 1).await?.iter().flatten() {
+            let (conversation, id) = (conversation_of(row, 1)?, row.get(0)?);
+            missing.remove(&conversation);
+            ids.insert(id);
+            self.insert(conversation, id);
+        }
+        Ok(())
     }
 
     fn get(&mut self, conversation: &Conversation) -> Option<u64> {
@@ -91,25 +103,4 @@ impl Ids {
 /// The columns `kind`, `first_id` and `second_id` of a conversation, as literals.
 pub(super) fn name(conversation: Conversation) -> String {
     list(conversation_key(conversation).iter().map(Literal))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_to_is_remembered_and_the_rest_forgotten() {
-        let hot = HOT_CONVERSATIONS as u64;
-        let mut ids = Ids::default();
-        for n in 1..=10 * hot {
-            ids.insert(Conversation::Group(n), n);
-            // One conversation is written to now and then.
-            if n % (hot / 3) == 0 {
-                assert_eq!(ids.get(&Conversation::Group(1)), Some(1), "after {n}");
-            }
-            assert!(ids.young.len() <= HOT_CONVERSATIONS && ids.old.len() <= HOT_CONVERSATIONS);
-        }
-        assert_eq!(ids.get(&Conversation::Group(2)), None);
-        assert_eq!(ids.get(&Conversation::Group(10 * hot)), Some(10 * hot));
-    }
 }
