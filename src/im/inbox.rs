@@ -113,7 +113,10 @@ impl Inbox {
         if cursor.last.is_some_and(|last| push.seq <= last) {
             return false;
         }
-        cursor.waiting.insert(push.seq, push);
+        // What this node has stored knows its sender; the same from the store does not, and must not take its place.
+        if push.sender.is_some() || !cursor.waiting.contains_key(&push.seq) {
+            cursor.waiting.insert(push.seq, push);
+        }
         cursor.release(out);
         if cursor.waiting.len() > MAX_WAITING {
             cursor.waiting.pop_last();
