@@ -119,7 +119,7 @@ export const WORDS = {
     'group-event.changed': 'The group was changed',
 
     'cluster.title': 'Cluster',
-    'cluster.lead': { one: '{n} node holds a lease', other: '{n} nodes hold a lease' },
+    'cluster.lead': { one: '{n} node is up', other: '{n} nodes are up' },
     'cluster.connections': 'Connections',
     'cluster.users': 'Users',
     'cluster.rate': 'Messages a second',
@@ -284,7 +284,7 @@ export const WORDS = {
     'group-event.changed': '群信息有变化',
 
     'cluster.title': '集群',
-    'cluster.lead': { other: '{n} 个节点持有租约' },
+    'cluster.lead': { other: '{n} 个节点在运行' },
     'cluster.connections': '连接数',
     'cluster.users': '用户',
     'cluster.rate': '每秒消息',
