@@ -396,7 +396,7 @@ impl Hub {
             let place = recovery.log.place_after(&claim.offset, &session.who(), session.since, now);
             match place {
                 Some(since) => Ok(Session { since, ..session }),
-                None => Err(session),
+                None => Err(Box::new(session)),
             }
         });
         self.forget(&gone);
@@ -405,7 +405,7 @@ impl Hub {
             // Of no use to its client any more, who gets a new one.
             Err(session) => {
                 self.take_back_from_nodes(&session.pid);
-                self.forget(&[session]);
+                self.forget(&[*session]);
                 None
             }
         }
