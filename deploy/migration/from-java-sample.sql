@@ -76,7 +76,7 @@ FROM java_im.friendship;
 -- ------------------------------------------------------------------------------------------------ 2. What must hold
 -- Rows of what is to be carried over, each constraint a reason not to.
 
-DROP TABLE IF EXISTS java_work_messages, java_work_groups, java_work_users;
+DROP TABLE IF EXISTS java_work_unread, java_work_messages, java_work_groups, java_work_users;
 
 CREATE TABLE java_work_users (
     id         BIGINT  NOT NULL PRIMARY KEY,
@@ -109,6 +109,15 @@ CREATE TABLE java_work_messages (
     CONSTRAINT a_sender_is_not_within_1_to_2_pow_53 CHECK (from_user_id BETWEEN 1 AND 9007199254740991),
     CONSTRAINT a_target_is_not_within_1_to_2_pow_53
         CHECK (first_id BETWEEN 1 AND 9007199254740991 AND second_id BETWEEN 0 AND 9007199254740991)
+) ENGINE = InnoDB;
+
+-- What may be unread of the conversations that are carried over: what is flagged so, and what was written here.
+CREATE TABLE java_work_unread (
+    conversation_id BIGINT  NOT NULL,
+    seq             BIGINT  NOT NULL,
+    from_user_id    BIGINT  NOT NULL,
+    is_carried      TINYINT NOT NULL,
+    PRIMARY KEY (conversation_id, seq)
 ) ENGINE = InnoDB;
 
 INSERT INTO java_work_users
@@ -239,28 +248,34 @@ SET c.last_seq = GREATEST(c.last_seq, carried.last_seq),
 
 -- One has read up to the first message of somebody else that is unread: by its flag, or, of what was written here, because it
 -- is after the position that there is. In groups one flag for all members says nothing: members begin with all of it as read.
+INSERT INTO java_work_unread
+SELECT m.conversation_id, m.seq, m.from_user_id, w.message_id IS NOT NULL
+FROM (SELECT DISTINCT kind, first_id, second_id FROM java_work_messages) carried
+    JOIN conversations c
+        ON c.kind = carried.kind AND c.first_id = carried.first_id AND c.second_id = carried.second_id
+    JOIN messages m ON m.conversation_id = c.id
+    LEFT JOIN java_work_messages w ON w.message_id = m.message_id
+WHERE w.message_id IS NULL OR w.is_read = 0;
+
 INSERT INTO read_positions (user_id, conversation_id, seq, at_ms)
-SELECT reader.user_id, reader.conversation_id,
-    COALESCE(
-        MIN(CASE WHEN m.from_user_id <> reader.user_id
-                AND IF(w.message_id IS NULL, m.seq > COALESCE(p.seq, 0), w.is_read = 0) THEN m.seq END) - 1,
-        MAX(m.seq)
-    ) AS read_seq,
+SELECT reader.user_id, reader.conversation_id, COALESCE(MIN(x.seq) - 1, MAX(reader.last_seq)) AS read_seq,
     CAST(UNIX_TIMESTAMP() * 1000 AS SIGNED)
 FROM (
-    SELECT c.first_id AS user_id, c.id AS conversation_id FROM conversations c WHERE c.kind = 1
-    UNION
-    SELECT c.second_id, c.id FROM conversations c WHERE c.kind = 1
-    UNION
-    SELECT g.user_id, c.id FROM conversations c JOIN group_members g ON g.group_id = c.first_id WHERE c.kind = 2
+    SELECT takes_part.user_id, c.id AS conversation_id, c.last_seq
+    FROM (
+        SELECT first_id AS user_id, kind, first_id, second_id FROM java_work_messages WHERE kind = 1
+        UNION
+        SELECT second_id, kind, first_id, second_id FROM java_work_messages WHERE kind = 1
+        UNION
+        SELECT g.user_id, 2, g.group_id, 0
+        FROM group_members g JOIN (SELECT DISTINCT first_id FROM java_work_messages WHERE kind = 2) w ON w.first_id = g.group_id
+    ) takes_part
+        JOIN conversations c ON c.kind = takes_part.kind
+            AND c.first_id = takes_part.first_id AND c.second_id = takes_part.second_id
 ) reader
-    JOIN (
-        SELECT DISTINCT c.id FROM conversations c
-            JOIN java_work_messages w ON w.kind = c.kind AND w.first_id = c.first_id AND w.second_id = c.second_id
-    ) carried ON carried.id = reader.conversation_id
-    JOIN messages m ON m.conversation_id = reader.conversation_id
-    LEFT JOIN java_work_messages w ON w.message_id = m.message_id
     LEFT JOIN read_positions p ON p.user_id = reader.user_id AND p.conversation_id = reader.conversation_id
+    LEFT JOIN java_work_unread x ON x.conversation_id = reader.conversation_id
+        AND x.from_user_id <> reader.user_id AND (x.is_carried = 1 OR x.seq > COALESCE(p.seq, 0))
 GROUP BY reader.user_id, reader.conversation_id
 HAVING read_seq > 0
 ON DUPLICATE KEY UPDATE
@@ -275,5 +290,5 @@ SELECT
     (SELECT COUNT(*) FROM java_work_messages) AS messages,
     (SELECT COUNT(*) FROM java_messages) - (SELECT COUNT(*) FROM java_work_messages) AS messages_to_nobody;
 
-DROP TABLE java_work_messages, java_work_groups, java_work_users;
+DROP TABLE java_work_unread, java_work_messages, java_work_groups, java_work_users;
 DROP VIEW java_users, java_messages, java_groups, java_group_members, java_friendships;
