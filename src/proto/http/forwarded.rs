@@ -7,7 +7,6 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-
 /// A range of addresses: `10.0.0.0/8`, or a single one: `::1`.
 ///
 /// ```
