@@ -68,7 +68,7 @@ mod tests {
     use super::super::sessions_contract as contract;
     use super::*;
 
-    contract::sessions_contract_tests!(std::sync::Arc::new(LocalSessions::default()));
+    contract::sessions_contract_tests!(((), std::sync::Arc::new(LocalSessions::default())));
 
     #[tokio::test]
     async fn what_nobody_takes_does_not_pile_up() {

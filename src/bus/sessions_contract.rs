@@ -13,7 +13,7 @@ use super::Sessions;
 const LONG: Duration = Duration::from_secs(60);
 
 /// One `#[tokio::test]` for each rule of the contract. `$open` is an expression that makes an `Arc<impl Sessions>` of
-/// its own. `contract` must be in scope.
+/// its own, behind what must live as long. `contract` must be in scope.
 macro_rules! sessions_contract_tests {
     ($open:expr) => { contract::sessions_contract_tests! { @each
         $open => is_taken_once
@@ -25,7 +25,8 @@ macro_rules! sessions_contract_tests {
     (@each $($open:expr => $name:ident)*) => { $(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            contract::$name($open).await;
+            let (_alive, sessions) = $open;
+            contract::$name(sessions).await;
         }
     )* };
 }

@@ -19,13 +19,14 @@ use self::secrets::Secrets;
 use crate::api::{self, Accounts};
 use crate::auth::{KeyError, PasswordError};
 use crate::bus::Bus as _;
-use crate::bus::redis::{RedisBus, UrlError};
+use crate::bus::Sessions;
+use crate::bus::redis::{RedisBus, RedisSessions, UrlError};
 use crate::config::{self, AuthMode, Config, LogFormat};
 use crate::im::words::WordsError;
 use crate::im::{Im, Parts, Watchers};
 use crate::presence::redis::{self, RedisPresence};
 use crate::presence::{Load, LocalPresence, Presence, PresenceError, Watcher};
-use crate::socketio::{Io, Server};
+use crate::socketio::{ClusterOptions, Io, Server};
 use crate::store::{MysqlStore, SqliteStore, Store, StoreError, Timestamp};
 
 pub use self::status::status;
@@ -169,7 +170,11 @@ async fn join(config: &Config, io: &Io, told: &Arc<Told>) -> Result<Others, Node
         let presence = Arc::new(LocalPresence::start(options::local_presence(config), watcher));
         return Ok(Others { presence, ear: None, bus: None });
     }
-    let joining = io.join_cluster(options::cluster(config));
+    let sessions: Option<Arc<dyn Sessions>> = match config.socketio.recovery_window.is_zero() {
+        true => None,
+        false => Some(Arc::new(RedisSessions::new(options::sessions(config))?)),
+    };
+    let joining = io.join_cluster(ClusterOptions { sessions, ..options::cluster(config) });
     let ear = Ear::new(joining.sink());
     let bus = RedisBus::connect(options::bus(config), ear.clone()).await?;
     let presence = RedisPresence::start(options::presence(config), bus.clone(), watcher)?;

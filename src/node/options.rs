@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::api::Page;
 use crate::auth::TokenOptions;
-use crate::bus::redis::{PubSubMode, RedisOptions};
+use crate::bus::redis::{PubSubMode, RedisOptions, RedisSessionsOptions};
 use crate::config::{self, Config, PubSub};
 use crate::presence::LocalPresenceOptions;
 use crate::presence::redis::RedisPresenceOptions;
@@ -102,6 +102,10 @@ pub fn cluster(config: &Config) -> ClusterOptions {
         answer_timeout: config.cluster.request_timeout,
         ..ClusterOptions::new(&config.node.id)
     }
+}
+
+pub fn sessions(config: &Config) -> RedisSessionsOptions {
+    RedisSessionsOptions { url: config.cluster.redis_url.clone(), ..RedisSessionsOptions::default() }
 }
 
 pub fn bus(config: &Config) -> RedisOptions {

@@ -9,12 +9,16 @@
 //! Publishing is a bounded queue (`outbox`), emptied in pipelines that do not wait for each other's answers. What is
 //! subscribed is a table without I/O (`channels`); the link carries out what it says.
 //!
-//! Pub/sub is all that is used: this module writes no keys. It never blocks a caller, and never gives up.
+//! Pub/sub is all that the bus uses: it writes no keys. It never blocks a caller, and never gives up.
+//!
+//! Beside it stand the sessions that nodes leave to each other (`sessions`), which are keys.
 
 mod channels;
 mod connection;
+pub(crate) mod keys;
 mod link;
 mod outbox;
+mod sessions;
 mod target;
 mod topology;
 mod writer;
@@ -30,10 +34,10 @@ use tokio::sync::{Notify, oneshot, watch};
 use self::channels::{Answer, Channels};
 use self::connection::Listener;
 use self::outbox::Outbox;
+pub use self::sessions::{RedisSessions, RedisSessionsOptions};
 pub(crate) use self::target::Target;
 pub use self::target::UrlError;
 use self::topology::Finder;
-pub(crate) use self::topology::master_of;
 use super::{Bus, BusError, BusFuture, Sink};
 
 /// Which of Redis' two kinds of pub/sub is used. All nodes of a cluster must use the same: they do not hear each other

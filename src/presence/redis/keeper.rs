@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use redis::{RedisError, RedisResult};
 
 use super::announcement::Announcement;
-use super::connect::Connection;
 use super::ledger::Ledger;
 use super::roster::Roster;
 use super::scripts::{About, Lease, Outcome, Renewal, Tick};
 use super::{CHANNEL, Shared, USERS_PER_LOOK};
+use crate::bus::redis::keys::Connection;
 use crate::presence::PresenceError;
 use crate::presence::desk::{News, State, wait};
 use crate::presence::watches::Seen;

@@ -29,7 +29,6 @@
 //! | `connect` | connections, by URL |
 
 mod announcement;
-mod connect;
 mod keeper;
 mod ledger;
 mod roster;
@@ -46,7 +45,6 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use self::announcement::Announcement;
-use self::connect::Connection;
 use self::keeper::Keeper;
 use self::scripts::Scripts;
 use super::desk::Desk;
@@ -54,6 +52,7 @@ use super::{
     Device, Load, MAX_ONLINE_PAGE, NodeStatus, OnlinePage, Presence, PresenceError, PresenceFuture, Watcher,
 };
 use crate::bus::Bus;
+use crate::bus::redis::keys::Connection;
 use crate::bus::redis::{Target, UrlError};
 use crate::store::Timestamp;
 

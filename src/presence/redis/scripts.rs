@@ -5,8 +5,8 @@ use std::time::Duration;
 use redis::{RedisResult, Script};
 use serde::{Deserialize, Serialize};
 
-use super::connect::Connection;
 use super::ledger::{Batch, Entry};
+use crate::bus::redis::keys::Connection;
 use crate::presence::{Load, NodeStatus};
 use crate::store::Timestamp;
 

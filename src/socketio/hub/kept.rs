@@ -40,7 +40,7 @@ impl Kept {
 
     /// Keeps a session until then, which must not be earlier than for those before it. Gives those back that must go for it.
     pub fn insert(&mut self, session: Session, until: Time) -> Vec<Session> {
-        self.take(&session.pid);
+        self.remove(&session.pid);
         for room in &session.rooms {
             *self.rooms.entry(room.clone()).or_default() += 1;
         }
@@ -56,13 +56,13 @@ impl Kept {
         gone
     }
 
-    /// The session of this private id.
-    pub fn get(&self, pid: &Pid) -> Option<&Session> {
-        self.by_pid.get(pid).map(|(_, session)| session)
+    /// Takes a session out, if it is one of this namespace.
+    pub fn take(&mut self, pid: &Pid, namespace: &str) -> Option<Session> {
+        let is_it = self.by_pid.get(pid).is_some_and(|(_, session)| *session.namespace == *namespace);
+        if is_it { self.remove(pid) } else { None }
     }
 
-    /// Takes a session out.
-    pub fn take(&mut self, pid: &Pid) -> Option<Session> {
+    fn remove(&mut self, pid: &Pid) -> Option<Session> {
         let (_, session) = self.by_pid.remove(pid)?;
         self.ids.remove(&session.id);
         for room in &session.rooms {
@@ -79,7 +79,7 @@ impl Kept {
     /// Takes a session out, unless it has come back and gone again since it was put in for that time.
     fn take_until(&mut self, pid: &Pid, until: Time) -> Option<Session> {
         let same = self.by_pid.get(pid).is_some_and(|(of, _)| *of == until);
-        if same { self.take(pid) } else { None }
+        if same { self.remove(pid) } else { None }
     }
 
     /// Takes those out whose time is over.
@@ -101,7 +101,7 @@ impl Kept {
         }
         let meant = self.by_pid.values().filter(|(_, session)| session.who().is_meant(target));
         let pids: Vec<_> = meant.map(|(_, session)| session.pid).collect();
-        pids.iter().filter_map(|pid| self.take(pid)).collect()
+        pids.iter().filter_map(|pid| self.remove(pid)).collect()
     }
 
     /// Whether any may be meant. Says so a few times too often.
@@ -139,8 +139,9 @@ mod tests {
         assert_eq!((gone.len(), gone[0].pid), (1, pids[0]), "the oldest goes where there are too many");
         assert!(!kept.wants(&room("a")) && kept.wants(&room("all")) && !kept.wants(&Target::Socket(ids[0])));
         // One that came back and was lost again is kept for its second time.
-        let b = kept.take(&pids[1]).unwrap();
-        assert!(kept.get(&pids[1]).is_none() && !kept.wants(&room("all")));
+        assert!(kept.take(&pids[1], "/other").is_none());
+        let b = kept.take(&pids[1], "/").unwrap();
+        assert!(kept.take(&pids[1], "/").is_none() && !kept.wants(&room("all")));
         assert!(kept.insert(b, Time(40)).is_empty());
         assert!(kept.expire(Time(20)).is_empty());
         let gone = kept.expire(Time(31));

@@ -388,24 +388,19 @@ impl Hub {
             self.close_client(core, session, CloseReason::TransportClose);
         }
         let now = core.now();
-        let recovery = self.recovery.as_mut()?;
-        let gone = recovery.kept.expire(now);
-        let is_there = recovery.kept.get(&claim.pid).is_some_and(|session| *session.namespace == *namespace);
-        let session = if is_there { recovery.kept.take(&claim.pid) } else { None };
-        let placed = session.map(|session| {
-            let place = recovery.log.place_after(&claim.offset, &session.who(), session.since, now);
-            match place {
-                Some(since) => Ok(Session { since, ..session }),
-                None => Err(Box::new(session)),
-            }
-        });
+        let gone = self.recovery.as_mut()?.kept.expire(now);
         self.forget(&gone);
-        match placed? {
-            Ok(session) => Some(session),
+        let Recovery { kept, log, .. } = self.recovery.as_deref_mut()?;
+        let mut session = kept.take(&claim.pid, namespace)?;
+        match log.place_after(&claim.offset, &session.who(), session.since, now) {
+            Some(place) => {
+                session.since = place;
+                Some(session)
+            }
             // Of no use to its client any more, who gets a new one.
-            Err(session) => {
+            None => {
                 self.take_back_from_nodes(&session.pid);
-                self.forget(&[*session]);
+                self.forget(&[session]);
                 None
             }
         }

@@ -1,4 +1,5 @@
-//! A connection to Redis that many may use at once: to a server, to the master that Sentinels name, or to a cluster.
+//! A connection to Redis for commands on keys, which many may use at once: to a server, to the master that Sentinels
+//! name, or to a cluster.
 
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use redis::{
     RedisResult, Value,
 };
 
-use crate::bus::redis::{Target, master_of};
+use super::target::Target;
+use super::topology::master_of;
 
 /// A connection, and clones of it.
 #[derive(Clone)]
-pub(super) enum Connection {
+pub(crate) enum Connection {
     /// To one server.
     Single(MultiplexedConnection),
     /// To all masters of a cluster.
@@ -24,7 +26,7 @@ pub(super) enum Connection {
 impl Connection {
     /// Connects. `timeout`: for that, and for each answer. `attempt`: a count, so that not always the same Sentinel is
     /// asked first.
-    pub(super) async fn open(target: &Target, timeout: Duration, attempt: usize) -> RedisResult<Self> {
+    pub(crate) async fn open(target: &Target, timeout: Duration, attempt: usize) -> RedisResult<Self> {
         let opening = async {
             match target {
                 Target::Single(server) => Self::open_one(server.clone(), timeout).await,
