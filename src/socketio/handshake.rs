@@ -66,7 +66,7 @@ impl Handshake {
     }
 
     /// The client's address: that of [`Handshake::address`], or, where that is a trusted proxy (see
-    /// [`Limits::trusted_proxies`](crate::Limits::trusted_proxies)), what it says in `X-Forwarded-For`.
+    /// [`Limits::trusted_proxies`](crate::shard::Limits::trusted_proxies)), what it says in `X-Forwarded-For`.
     pub fn client_ip(&self) -> IpAddr {
         self.request.client_ip
     }
