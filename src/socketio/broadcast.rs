@@ -114,6 +114,7 @@ impl Broadcast {
             Err(error) => return tracing::error!(event, %error, "an event can't be encoded"),
         };
         let (volatile, offset) = (self.volatile, body.offset());
+        let _emitting = self.io.recovery.as_ref().map(|recovery| recovery.emits.begin());
         if let Some((cluster, via)) = self.elsewhere() {
             cluster.emit(&self.io, &self.selection, via, volatile, &body);
         }

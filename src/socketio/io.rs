@@ -162,6 +162,12 @@ impl IoInner {
         self.poster.post(shard, op)
     }
 
+    /// Asks a shard behind all that other threads have asked it, also where this thread is that shard.
+    pub(super) fn mail_to(&self, shard: ShardId, op: Op) {
+        // One that there is not, or that has ended, drops it.
+        self.poster.post(shard, op);
+    }
+
     /// Asks all shards.
     pub(super) fn post_all(self: &Arc<Self>, target: Target, op: impl Fn(Target) -> Op) {
         for shard in 0..self.poster.shards() {

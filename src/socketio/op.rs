@@ -121,12 +121,11 @@ pub enum Op {
         namespace: Arc<str>,
         by: Claimer,
     },
-    /// What became of the claim of a socket that is connecting here. `last`: nobody else can be asked.
+    /// What became of the claim of a socket that is connecting here.
     Claimed {
         socket: SocketId,
         claim: Claim,
         found: Option<Box<Found>>,
-        last: bool,
     },
     /// To a raw Engine.IO session.
     SendRaw {

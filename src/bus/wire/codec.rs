@@ -283,7 +283,7 @@ choices! {
         0 Acks(acks),
         1 Sockets(sockets),
         2 Server(packet),
-        3 Missed(events),
+        3 Missed { had, events },
         4 NotKept,
     }
     Missing, "reason": {
@@ -386,7 +386,8 @@ mod tests {
             vec((text(), ack), 0..4).prop_map(Answer::Acks),
             vec(socket(), 0..4).prop_map(Answer::Sockets),
             proptest::option::of(packet()).prop_map(Answer::Server),
-            vec((offset(), vec(any::<u8>(), 0..300).prop_map(Bytes::from)), 0..4).prop_map(Answer::Missed),
+            (vec(offset(), 0..4), vec((offset(), vec(any::<u8>(), 0..300).prop_map(Bytes::from)), 0..4))
+                .prop_map(|(had, events)| Answer::Missed { had, events }),
             Just(Answer::NotKept),
         ]
     }

@@ -158,8 +158,13 @@ pub enum Answer<'a> {
     Sockets(Vec<Socket<'a>>),
     /// The program's answer; `None` where it has no handler for the event.
     Server(Option<Packet<'a>>),
-    /// Events that a client has missed, in order: each with its frames, as the client would have got them.
-    Missed(Vec<(Offset, Bytes)>),
+    /// What a client has missed, in parts.
+    Missed {
+        /// Of the events of the last seconds, those that it has had. The asking node may hear of some of them only now.
+        had: Vec<Offset>,
+        /// What it has missed, in order: each event with its frames, as the client would have got them.
+        events: Vec<(Offset, Bytes)>,
+    },
     /// The session is not kept here, or its client has missed more than is known here.
     NotKept,
 }

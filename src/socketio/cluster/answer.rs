@@ -88,18 +88,21 @@ impl WayBack {
 
     /// Gives a session up to the node that asks for it, with what its client has missed.
     pub fn missed(self, found: Option<Found>) {
-        let Some(Found { session, missed }) = found else { return self.send(true, wire::Answer::NotKept) };
-        let (mut part, mut bytes) = (Vec::new(), 0);
+        let Some(Found { session, had, missed }) = found else {
+            return self.send(true, wire::Answer::NotKept);
+        };
+        let (mut had, mut events, mut bytes) = (had, Vec::new(), 0);
         for (offset, content) in missed {
             let frames = content.frames(&session.namespace);
             bytes += frames.len();
-            part.push((offset, frames));
+            events.push((offset, frames));
             if bytes > MISSED_IN_A_PART {
-                self.send(false, wire::Answer::Missed(std::mem::take(&mut part)));
+                let (had, events) = (std::mem::take(&mut had), std::mem::take(&mut events));
+                self.send(false, wire::Answer::Missed { had, events });
                 bytes = 0;
             }
         }
-        self.send(true, wire::Answer::Missed(part));
+        self.send(true, wire::Answer::Missed { had, events });
     }
 
     /// Passes the program's answer on.

@@ -49,7 +49,7 @@ pub struct ClusterOptions {
     /// How long to wait for the answers of other nodes, beyond the time that a question itself allows. Default: 1 s.
     pub answer_timeout: Duration,
     /// Where nodes leave the sessions of clients that were cut off, for whichever node they come back to; see
-    /// [`IoBuilder::recovery_window`](crate::IoBuilder::recovery_window). Without it, which is the default, a client
+    /// [`IoBuilder::recovery_window`](super::IoBuilder::recovery_window). Without it, which is the default, a client
     /// must come back to the same node.
     pub sessions: Option<Arc<dyn Sessions>>,
 }

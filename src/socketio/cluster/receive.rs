@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 
 use super::questions::Reply;
 use super::{Cluster, PATTERN, answer, channel};
@@ -96,7 +97,9 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
                     let name = way_back.node.clone();
                     way_back.server(begin(cluster, &name, &packet));
                 }
-                wire::Ask::Missed { pid, namespace, offset } => give(io, &pid, &namespace, offset, way_back),
+                wire::Ask::Missed { pid, namespace, offset } => {
+                    give(io, &pid, &namespace, offset, way_back, &cluster.runtime)
+                }
             }
         }
         wire::Body::Answer { question, last, what } => {
@@ -108,9 +111,10 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
                     Reply::Sockets(sockets.into_iter().filter_map(socket).collect())
                 }
                 wire::Answer::Server(answer) => Reply::Server(answer.and_then(|packet| args(&packet))),
-                wire::Answer::Missed(events) => Reply::Missed(
-                    events.into_iter().map(|(offset, frames)| (offset, Content::Frames(frames))).collect(),
-                ),
+                wire::Answer::Missed { had, events } => {
+                    let event = |(offset, frames)| (offset, Content::Frames(frames));
+                    Reply::Missed { had, events: events.into_iter().map(event).collect() }
+                }
                 wire::Answer::NotKept => Reply::NotKept,
             };
             cluster.lock_questions().handle_answer(question, &node, last, reply);
@@ -119,15 +123,27 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
 }
 
 /// Gives a session up to another node, if it is kept here.
-fn give(io: &Arc<IoInner>, pid: &str, namespace: &str, offset: Offset, way_back: answer::WayBack) {
-    let (Some(recovery), Ok(pid)) = (&io.recovery, pid.parse::<Pid>()) else { return way_back.missed(None) };
-    let shard = recovery.moved_to(&pid).map_or(pid.shard, |(shard, _)| shard);
-    if shard >= io.shards() {
-        return way_back.missed(None);
-    }
-    let by = Claimer::Node(way_back);
-    // A shard that has ended says nothing, as a node does that is gone.
-    io.post_to(shard, Op::Claim { claim: Claim { pid, offset }, namespace: namespace.into(), by });
+fn give(
+    io: &Arc<IoInner>,
+    pid: &str,
+    namespace: &str,
+    offset: Offset,
+    way_back: answer::WayBack,
+    runtime: &Handle,
+) {
+    let Ok(pid) = pid.parse::<Pid>() else { return way_back.missed(None) };
+    let (io, namespace) = (io.clone(), namespace.into());
+    runtime.spawn(async move {
+        let Some(recovery) = &io.recovery else { return way_back.missed(None) };
+        recovery.emits.wait().await;
+        let shard = recovery.shard_of(&pid);
+        if shard >= io.shards() {
+            return way_back.missed(None);
+        }
+        let by = Claimer::Node(way_back);
+        // A shard that has ended says nothing, as a node does that is gone.
+        io.post_to(shard, Op::Claim { claim: Claim { pid, offset }, namespace, by });
+    });
 }
 
 /// However long another node would have it wait.
@@ -152,6 +168,7 @@ fn emit(
         Which::Of(_) => None,
     };
     let target = Target::Sockets(Arc::new(selection));
+    let _emitting = io.recovery.as_ref().map(|recovery| recovery.emits.begin());
     match named {
         Some(namespace) => {
             let frames = body.frames(Kind::Event, &namespace, None);

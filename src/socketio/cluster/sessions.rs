@@ -16,10 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::questions::Reply;
 use super::{Cluster, channel};
 use crate::bus::{BusError, BusFuture, Sessions, wire};
-use crate::ids::{Offset, Pid, ShardId, SocketId};
+use crate::ids::{Offset, Pid};
 use crate::socketio::RecoveredSession;
 use crate::socketio::io::IoInner;
-use crate::socketio::op::Op;
 use crate::socketio::recovery::{Claim, Content, Found, Luggage, Session};
 use crate::socketio::remote::MAX_TIME_MS;
 
@@ -97,7 +96,10 @@ async fn do_all(sessions: Arc<dyn Sessions>, mut todo: mpsc::UnboundedReceiver<W
 
 /// What the keeper of a session answers.
 enum Answer {
-    Missed(Vec<(Offset, Content)>),
+    Missed {
+        had: Vec<Offset>,
+        events: Vec<(Offset, Content)>,
+    },
     NotKept,
     /// Nothing: it is gone, or cut off.
     Silence,
@@ -127,34 +129,26 @@ impl Cluster {
         }
     }
 
-    /// Asks the other nodes for the session that a connecting socket of this node claims, and tells its shard what became of
-    /// that. `false`: there is nobody to ask.
-    pub fn claim(
+    /// Whether sessions are left for other nodes, and by them.
+    pub fn shares_sessions(&self) -> bool {
+        self.records.is_some()
+    }
+
+    /// Gets a session that another node keeps, or has left behind.
+    pub async fn find_session(
         self: &Arc<Self>,
         io: &Arc<IoInner>,
         claim: Claim,
         namespace: Arc<str>,
-        (shard, socket): (ShardId, SocketId),
-    ) -> bool {
-        if self.records.is_none() {
-            return false;
-        }
+    ) -> Option<Found> {
         let (cluster, io) = (self.clone(), io.clone());
-        self.runtime.spawn(async move {
-            let runtime = cluster.runtime.clone();
-            let finding = runtime.spawn({
-                let io = io.clone();
-                async move { cluster.find_session(&io, claim, namespace).await }
-            });
-            // A program's handler that panics does not vouch.
-            let found = finding.await.ok().flatten().map(Box::new);
-            io.post_to(shard, Op::Claimed { socket, claim, found, last: true });
-        });
-        true
+        let finding = self.runtime.spawn(async move { cluster.take_over(&io, claim, namespace).await });
+        // A program's handler that panics does not vouch.
+        finding.await.ok().flatten()
     }
 
-    async fn find_session(
-        self: Arc<Self>,
+    async fn take_over(
+        self: &Arc<Self>,
         io: &Arc<IoInner>,
         claim: Claim,
         namespace: Arc<str>,
@@ -173,8 +167,8 @@ impl Cluster {
         // First the channels: what is sent from now on is known here, what was sent before is known there.
         let (held, in_force) = self.hold(&namespace, &rooms);
         in_force.await;
-        let missed = match self.ask_keeper(&record, claim).await {
-            Answer::Missed(missed) => missed,
+        let (had, missed) = match self.ask_keeper(&record, claim).await {
+            Answer::Missed { had, events } => (had, events),
             Answer::NotKept => return None,
             Answer::Silence => {
                 let vouch = io.recovery.as_ref()?.vouch()?;
@@ -185,13 +179,13 @@ impl Cluster {
                 if !vouch(session.clone()).await {
                     return None;
                 }
-                session.take_emitted()
+                (Vec::new(), session.take_emitted())
             }
         };
         let luggage = Luggage { extensions: None, saved: Bytes::copy_from_slice(&record.data) };
         let (rooms, held) = (rooms.into_iter().collect::<HashSet<_>>(), Some(held));
         let session = Session { pid: claim.pid, id, namespace, definition, rooms, luggage, held, since: 0 };
-        Some(Found { session, missed })
+        Some(Found { session, had, missed })
     }
 
     async fn ask_keeper(&self, record: &wire::Session<'_>, claim: Claim) -> Answer {
@@ -202,17 +196,18 @@ impl Cluster {
             offset: claim.offset,
         };
         let via = channel::of_node(&keeper);
-        let mut missed = Some(Vec::new());
-        let silent = self.ask_some(vec![keeper], via.into(), what, Duration::ZERO, |_, reply| {
-            match (reply, &mut missed) {
-                (Reply::Missed(events), Some(missed)) => missed.extend(events),
-                _ => missed = None,
+        let (mut had, mut events, mut is_kept) = (Vec::new(), Vec::new(), true);
+        let silent = self.ask_some(vec![keeper], via.into(), what, Duration::ZERO, |_, reply| match reply {
+            Reply::Missed { had: more_had, events: more_events } => {
+                had.extend(more_had);
+                events.extend(more_events);
             }
+            _ => is_kept = false,
         });
-        match (silent.await.is_empty(), missed) {
+        match (silent.await.is_empty(), is_kept) {
             (false, _) => Answer::Silence,
-            (true, Some(missed)) => Answer::Missed(missed),
-            (true, None) => Answer::NotKept,
+            (true, true) => Answer::Missed { had, events },
+            (true, false) => Answer::NotKept,
         }
     }
 }

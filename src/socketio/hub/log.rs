@@ -92,6 +92,11 @@ impl Log {
         Some(sent)
     }
 
+    /// The place of the first event that was put in at that time or later.
+    pub fn place_at(&self, time: Time) -> Place {
+        self.first + self.sent.partition_point(|sent| sent.at < time) as u64
+    }
+
     /// Where a client must be sent from that had this event last, and whose session begins at `since`. `None`: that can't
     /// be told any more.
     pub fn place_after(&self, offset: &Offset, who: &Who<'_>, since: Place, now: Time) -> Option<Place> {
@@ -190,6 +195,8 @@ mod tests {
         assert_eq!((texts(&log, 0, &who).len(), log.end()), (3, 4));
         log.expire(start + KEEP + Duration::from_millis(1));
         assert!(log.is_empty() && log.bytes == 0 && log.end() == 4);
+        log.push(start + KEEP, Offset::next(), room("a"), Content::Nothing);
+        assert_eq!((log.place_at(start), log.place_at(start + KEEP), log.place_at(Time::NEVER)), (4, 4, 5));
         assert_eq!(
             log.place_after(&old, &who, 4, start + KEEP),
             Some(4),

@@ -233,6 +233,8 @@ impl App for Hub {
     }
 
     fn mail(&mut self, core: &mut Core, op: Op) {
+        // What was asked for on this thread was so before this came, or at the same time.
+        self.fulfil(core);
         self.wish(core, op, &[]);
         self.fulfil(core);
     }

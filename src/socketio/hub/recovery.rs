@@ -13,8 +13,8 @@
 //!                                                             cut off
 //! ```
 //!
-//! While a session is on its way from another shard or node, this shard remembers all that is sent: what is sent
-//! meanwhile is then known on both sides, and told apart by its offset.
+//! While its session is elsewhere, everything is remembered that is sent on the shard that a client has come to; why that
+//! is so is told in `recovery/find.rs`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,12 +29,12 @@ use crate::session::Time;
 use crate::socketio::Socket;
 use crate::socketio::cluster::RoomsHeld;
 use crate::socketio::io::IoInner;
-use crate::socketio::op::{Op, Target};
-use crate::socketio::recovery::{Claim, Claimer, Content, Found, Luggage, Session, Who};
+use crate::socketio::op::Target;
+use crate::socketio::recovery::{Claim, Claimer, Content, Found, Luggage, Session, Who, find};
 
 /// What a shard keeps for those that come back.
 pub struct Recovery {
-    pub log: Log,
+    log: Log,
     kept: Kept,
     window: Duration,
     /// Sockets that are on their way back: until they are in, everything is remembered.
@@ -110,7 +110,7 @@ impl Hub {
         recovery.look_at = Time::NEVER;
         recovery.log.expire(now);
         let gone = recovery.kept.expire(now);
-        if !recovery.log.is_empty() || !recovery.kept.is_empty() {
+        if !(recovery.log.is_empty() && recovery.kept.is_empty()) {
             recovery.look_later(core);
         }
         self.forget(&gone);
@@ -136,80 +136,45 @@ impl Hub {
 
     /// A socket that is connecting claims to be one that was cut off.
     pub(super) fn claim(&mut self, core: &mut Core, key: Key, claim: Claim) {
-        let Some((socket, namespace)) = self.name_of(key) else { return };
-        let Some(shared) = &self.io.recovery else { return };
-        let shard = shared.moved_to(&claim.pid).map_or(claim.pid.shard, |(shard, _)| shard);
-        if shard == self.id {
-            return match self.take_session(core, &claim, &namespace) {
-                Some(session) => {
-                    self.take_back_from_nodes(&claim.pid);
-                    self.restore(core, key, session);
-                }
-                None => self.ask_nodes(core, key, claim),
-            };
+        let Some(entry) = self.sockets.get(key) else { return };
+        let socket = entry.socket.id();
+        let Some(namespace) = self.namespaces.get(entry.namespace).map(|of| of.name.clone()) else { return };
+        let is_here = self.io.recovery.as_ref().is_some_and(|shared| shared.shard_of(&claim.pid) == self.id);
+        if is_here && let Some(session) = self.take_session(core, &claim, &namespace) {
+            self.take_back_from_nodes(&claim.pid);
+            return self.restore(core, key, session);
         }
-        self.begin_asking(key);
-        let by = Claimer::Shard(self.id, socket);
-        if !self.io.post_to(shard, Op::Claim { claim, namespace, by }) {
-            self.ask_nodes(core, key, claim);
+        if is_here && !self.io.cluster().is_some_and(|cluster| cluster.shares_sessions()) {
+            return self.decide(core, key);
         }
-    }
-
-    fn name_of(&self, key: Key) -> Option<(SocketId, Arc<str>)> {
-        let entry = self.sockets.get(key)?;
-        Some((entry.socket.id(), self.namespaces.get(entry.namespace)?.name.clone()))
-    }
-
-    fn begin_asking(&mut self, key: Key) {
         let (Some(recovery), Some(entry)) = (&mut self.recovery, self.sockets.get_mut(key)) else { return };
-        if entry.track.is_none() {
-            recovery.coming += 1;
-            entry.track = Some(Box::new(Track::Asking { from: recovery.log.end() }));
-        }
+        recovery.coming += 1;
+        entry.track = Some(Box::new(Track::Asking { from: recovery.log.end() }));
+        find::begin(&self.io, claim, namespace, self.id, socket);
     }
 
-    /// Asks the other nodes, if there are any that may know.
-    fn ask_nodes(&mut self, core: &mut Core, key: Key, claim: Claim) {
-        let Some((socket, namespace)) = self.name_of(key) else { return };
-        self.begin_asking(key);
-        let asked = self
-            .io
-            .cluster()
-            .is_some_and(|cluster| cluster.claim(&self.io, claim, namespace, (self.id, socket)));
-        if !asked {
-            self.claimed(core, &socket, claim, None, true);
-        }
-    }
-
-    /// What became of a claim. `last`: nobody else can be asked.
+    /// What became of a claim.
     pub(super) fn claimed(
         &mut self,
         core: &mut Core,
         socket: &SocketId,
         claim: Claim,
         found: Option<Box<Found>>,
-        last: bool,
     ) {
         let key = self.find(socket);
-        let Some(recovery) = &mut self.recovery else { return };
-        let from = match key.and_then(|key| self.sockets.get(key)?.track.as_deref()) {
-            Some(Track::Asking { from }) => Some(*from),
-            _ => None,
+        let Some(recovery) = &self.recovery else { return };
+        let (key, from) = match key.and_then(|key| self.sockets.get(key)?.track.as_deref()) {
+            Some(Track::Asking { from }) => (key, *from),
+            _ => (None, recovery.log.end()),
         };
-        match (found, key.zip(from)) {
-            (Some(found), asking) => {
-                let from = asking.map_or(recovery.log.end(), |(_, from)| from);
-                let session = self.adopt(core, *found, &claim, from);
-                match asking {
-                    Some((key, _)) => self.restore(core, key, session),
-                    // Its client is gone again. It may come once more.
-                    None => self.keep(core, session),
-                }
-            }
-            (None, Some((key, _))) if !last => self.ask_nodes(core, key, claim),
-            (None, Some((key, _))) => {
-                recovery.coming -= 1;
-                if let Some(entry) = self.sockets.get_mut(key) {
+        let session = found.and_then(|found| self.adopt(core, *found, &claim, from));
+        match (session, key) {
+            (Some(session), Some(key)) => self.restore(core, key, session),
+            // Its client is gone again. It may come once more.
+            (Some(session), None) => self.keep(core, session),
+            (None, Some(key)) => {
+                if let (Some(recovery), Some(entry)) = (&mut self.recovery, self.sockets.get_mut(key)) {
+                    recovery.coming -= 1;
                     entry.track = None;
                 }
                 self.decide(core, key);
@@ -218,12 +183,16 @@ impl Hub {
         }
     }
 
-    /// A session has come from another shard or node: what its client has missed is remembered here now.
-    fn adopt(&mut self, core: &mut Core, found: Found, claim: &Claim, from: Place) -> Session {
-        let Found { mut session, missed } = found;
-        let (Some(recovery), Some(shared)) = (&mut self.recovery, &self.io.recovery) else { return session };
+    /// A session has come from another shard or node: what its client has missed is remembered here now. `None`: more was
+    /// sent meanwhile than is remembered.
+    fn adopt(&mut self, core: &mut Core, found: Found, claim: &Claim, from: Place) -> Option<Session> {
+        let Found { mut session, had, missed } = found;
+        let (recovery, shared) = (self.recovery.as_mut()?, self.io.recovery.as_ref()?);
+        if from < recovery.log.first() {
+            return None;
+        }
         shared.has_moved(session.pid, self.id, session.id);
-        let known: HashSet<Offset> = missed.iter().map(|(offset, _)| *offset).collect();
+        let known: HashSet<Offset> = missed.iter().map(|(offset, _)| *offset).chain(had).collect();
         let who = session.who();
         let meanwhile = recovery.log.since(from, &who).filter(|sent| !known.contains(&sent.offset));
         let meanwhile: Vec<_> = meanwhile.map(|sent| (sent.offset, sent.content.clone())).collect();
@@ -233,7 +202,7 @@ impl Hub {
         for (offset, content) in missed.into_iter().chain(meanwhile) {
             recovery.remember(core, offset, Target::Socket(session.id), content);
         }
-        session
+        Some(session)
     }
 
     /// A connecting socket becomes who it was.
@@ -358,21 +327,28 @@ impl Hub {
         let found = session.zip(self.recovery.as_ref()).map(|(session, recovery)| {
             let who = session.who();
             let missed = recovery.log.since(session.since, &who);
-            let missed = missed.map(|sent| (sent.offset, sent.content.clone())).collect();
-            Box::new(Found { session, missed })
+            let missed: Vec<_> = missed.map(|sent| (sent.offset, sent.content.clone())).collect();
+            let lately = Time(core.now().0.saturating_sub(LATELY.as_millis() as u64));
+            let had = recovery.log.since(recovery.log.place_at(lately), &who);
+            let had = had
+                .map(|sent| sent.offset)
+                .take_while(|offset| Some(offset) != missed.first().map(|(o, _)| o));
+            let had = had.collect();
+            Found { session, had, missed }
         });
         match by {
-            Claimer::Shard(shard, socket) => {
+            Claimer::Shard(by) => {
                 if found.is_some() {
                     self.take_back_from_nodes(&claim.pid);
                 }
-                self.io.post_to(shard, Op::Claimed { socket, claim, found, last: false });
+                // A shard that has ended has no use for it.
+                let _ = by.send(found);
             }
             Claimer::Node(way_back) => {
                 if let Some(shared) = &self.io.recovery {
                     shared.forget(&claim.pid, self.id);
                 }
-                way_back.missed(found.map(|found| *found));
+                way_back.missed(found);
             }
         }
     }
@@ -425,6 +401,9 @@ impl Hub {
         }
     }
 }
+
+/// For so long an event may be on its way, here or there.
+const LATELY: Duration = Duration::from_secs(5);
 
 /// What a socket comes back to.
 pub struct Return {

@@ -130,7 +130,7 @@ impl Hub {
             }
             Op::Admit { socket, decision } => self.admit(core, &socket, decision),
             Op::Claim { claim, namespace, by } => self.give(core, claim, &namespace, by),
-            Op::Claimed { socket, claim, found, last } => self.claimed(core, &socket, claim, found, last),
+            Op::Claimed { socket, claim, found } => self.claimed(core, &socket, claim, found),
             Op::SendRaw { sid, frames } => {
                 if let Some(session) = core.find(&sid) {
                     core.send(session, &frames);

@@ -8,8 +8,10 @@
 //!
 //! Here stands what all shards share. It costs nothing where recovery is off.
 
+pub(super) mod find;
 mod recovered;
 mod session;
+mod underway;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,12 +22,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use tokio::sync::oneshot;
 
 use super::Socket;
 use super::cluster::WayBack;
 use super::encode::Body;
 use crate::ids::{Offset, Pid, ShardId, SocketId};
 use crate::proto::sio::Kind;
+
+use underway::UnderWay;
 
 pub use recovered::RecoveredSession;
 #[cfg(test)]
@@ -68,11 +73,23 @@ pub struct Recovery {
     moved: Mutex<HashMap<Pid, (ShardId, SocketId)>>,
     data: RwLock<Option<(Save, Restore)>>,
     vouch: RwLock<Option<Vouch>>,
+    pub emits: UnderWay,
 }
 
 impl Recovery {
     pub fn new(options: RecoveryOptions) -> Self {
-        Recovery { options, moved: Mutex::default(), data: RwLock::default(), vouch: RwLock::default() }
+        Recovery {
+            options,
+            moved: Mutex::default(),
+            data: RwLock::default(),
+            vouch: RwLock::default(),
+            emits: UnderWay::default(),
+        }
+    }
+
+    /// The shard that a session is on, if it is on this node.
+    pub fn shard_of(&self, pid: &Pid) -> ShardId {
+        self.moved_to(pid).map_or(pid.shard, |(shard, _)| shard)
     }
 
     /// Where a session is, if it is not where its private id says, and the id of its socket.
@@ -159,8 +176,8 @@ impl Claim {
 
 /// To whom a shard gives a session up.
 pub enum Claimer {
-    /// To this socket, which is connecting on another shard.
-    Shard(ShardId, SocketId),
+    /// To another shard.
+    Shard(oneshot::Sender<Option<Found>>),
     /// To another node, which knows the rest.
     Node(WayBack),
 }

@@ -55,7 +55,7 @@ impl RecoveredSession {
         &self.0.rooms
     }
 
-    /// What the program has saved of it (see [`Io::recovery_data`](crate::Io::recovery_data)).
+    /// What the program has saved of it (see [`Io::recovery_data`](crate::socketio::Io::recovery_data)).
     pub fn data(&self) -> &[u8] {
         &self.0.data
     }

@@ -31,6 +31,9 @@ pub struct Session {
 #[derive(Debug)]
 pub struct Found {
     pub session: Session,
+    /// Of the events of the last seconds, those that its client has had. The shard that it has come to may hear of some of
+    /// them only now.
+    pub had: Vec<Offset>,
     /// What its client has missed, in order.
     pub missed: Vec<(Offset, Content)>,
 }
