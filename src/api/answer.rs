@@ -51,15 +51,18 @@ impl Failure {
     /// The HTTP status of the code.
     pub fn status(&self) -> StatusCode {
         match self.0.code {
-            "unauthenticated" | "token_missing" | "token_malformed" | "token_expired" | "token_invalid"
+            "unauthenticated"
+            | "token_missing"
+            | "token_malformed"
+            | "token_expired"
+            | "token_invalid"
+            | "token_not_yet_valid"
             | "wrong_credentials" => StatusCode::UNAUTHORIZED,
             "forbidden" | "not_a_member" | "muted" | "blocked" | "not_friends" => StatusCode::FORBIDDEN,
             "group_not_found" | "user_not_found" | "message_not_found" | "request_not_found"
             | "not_found" => StatusCode::NOT_FOUND,
-            "already_a_member" | "already_friends" | "already_requested" | "group_full"
-            | "username_taken" | "email_taken" | "phone_taken" | "too_late" | "owner_must_stay" => {
-                StatusCode::CONFLICT
-            }
+            "already_a_member" | "already_friends" | "group_full" | "username_taken" | "email_taken"
+            | "phone_taken" | "too_late" | "owner_cannot_leave" => StatusCode::CONFLICT,
             "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
             "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
             "rate_limited" => StatusCode::TOO_MANY_REQUESTS,
