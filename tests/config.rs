@@ -362,14 +362,14 @@ fn parse(arguments: &[&str]) -> Result<Invocation, CliError> {
 fn run(arguments: &[&str]) -> Config {
     match parse(arguments).unwrap_or_else(|error| panic!("{error}")) {
         Invocation::Run(config) => *config,
-        Invocation::Print(text) => panic!("it should run, not print {text}"),
+        other => panic!("it should run, not {other:?}"),
     }
 }
 
 fn print(arguments: &[&str]) -> String {
     match parse(arguments).unwrap_or_else(|error| panic!("{error}")) {
         Invocation::Print(text) => text,
-        Invocation::Run(_) => panic!("it should print"),
+        other => panic!("it should print, not {other:?}"),
     }
 }
 

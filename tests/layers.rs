@@ -13,7 +13,8 @@ const LAYERS: &[&[&str]] = &[
     &["store"],
     &["presence", "auth"],
     &["config"],
-    &["im", "api", "cli"],
+    &["im", "cli"],
+    &["api"],
     &["node"],
 ];
 

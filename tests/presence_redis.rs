@@ -3,7 +3,6 @@
 #![cfg(feature = "node")]
 
 #[path = "support/redis.rs"]
-#[expect(dead_code, reason = "not all of it is needed here")]
 mod server;
 
 use std::collections::HashMap;
@@ -18,7 +17,7 @@ use tokio_socketio::presence::redis::{CHANNEL, RedisPresence, RedisPresenceOptio
 use tokio_socketio::presence::{Load, Presence, PresenceError, PresenceFuture, Watcher};
 use tokio_socketio::store::Timestamp;
 
-use server::{RedisCluster, RedisServer};
+use server::{RedisCluster, RedisServer, installed};
 
 /// How long anything may take before a test gives up. No test waits so long when all is well.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -140,6 +139,8 @@ impl Node {
         }
         eventually("the watch is quiet", || self.changes_of(PROBE).last() == Some(&false));
         self.presence().unwatch(PROBE);
+        // Who came just before may have been announced just after.
+        self.told.changes.lock().unwrap().clear();
     }
 
     /// What was told of a user.
@@ -369,6 +370,30 @@ fn without_redis_a_node_knows_its_own() {
 }
 
 #[test]
+fn a_redis_that_hangs_is_as_one_that_is_away() {
+    let (server, _exchange, [a, b]) = cluster(["a", "b"]);
+    a.enter(1);
+    a.enter(2);
+    eventually("both are seen", || b.is_at(1, &["a"]) && b.is_at(2, &["a"]));
+    b.watch(&[1, 2, 3], &[&a]);
+    server.pause();
+    // Sent, perhaps, and answered by nobody.
+    a.enter(3);
+    a.leave(2);
+    eventually("both notice", || !a.presence().is_up() && !b.presence().is_up());
+    assert!(a.is_at(1, &["a"]) && a.is_at(3, &["a"]) && b.is_at(1, &[]));
+    thread::sleep(2 * LEASE);
+    server.resume();
+    eventually("all is seen", || b.changes_of(3) == [true] && b.changes_of(2) == [false]);
+    assert!(b.is_at(1, &["a"]) && b.is_at(2, &[]) && b.is_at(3, &["a"]));
+    thread::sleep(2 * LEASE);
+    assert_eq!(b.changes_of(1), [false; 0], "all leases had run out, and nobody was away");
+    assert_eq!((b.changes_of(2), b.changes_of(3)), (vec![false], vec![true]));
+    assert_eq!(keys(&server).len(), 3, "the nodes, and the users of each: {:?}", keys(&server));
+    all_keys_have_a_time_to_live(&server);
+}
+
+#[test]
 fn what_the_bus_lost_is_found() {
     let (_server, exchange, [a, b]) = cluster(["a", "b"]);
     a.enter(1);
@@ -472,4 +497,34 @@ fn a_redis_cluster_does_as_well() {
     }
     b.get(b.presence().release()).unwrap();
     assert!(servers.servers.iter().all(|server| keys(server).is_empty()), "nothing is left");
+}
+
+#[test]
+fn presence_follows_sentinel_to_the_new_master() {
+    let mut master = RedisServer::start();
+    let of_master = format!("127.0.0.1 {}", master.port());
+    let replica = RedisServer::start_with(&installed(), &["--replicaof", &of_master]);
+    replica.wait_for("INFO replication", |info: &String| info.contains("master_link_status:up"));
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let watched = format!(
+        "sentinel monitor main {of_master} 1\nsentinel down-after-milliseconds main 500\n\
+         sentinel failover-timeout main 3000\n"
+    );
+    std::fs::write(config.path(), watched).unwrap();
+    let sentinel = RedisServer::start_with(&installed(), &[config.path().to_str().unwrap(), "--sentinel"]);
+    sentinel.wait_for("SENTINEL REPLICAS main", |replicas: &Vec<::redis::Value>| replicas.len() == 1);
+
+    let exchange = LocalExchange::default();
+    let url = format!("redis-sentinel://127.0.0.1:{}/main", sentinel.port());
+    let [a, b] = ["a", "b"].map(|name| Node::start(name, &url, &exchange));
+    a.enter(1);
+    eventually("it is seen", || b.is_at(1, &["a"]));
+    b.watch(&[1, 2], &[&a]);
+    master.kill();
+    eventually("both notice", || !a.presence().is_up() && !b.presence().is_up());
+    a.enter(2);
+    eventually("both are seen at the new master", || b.is_at(1, &["a"]) && b.changes_of(2) == [true]);
+    assert!(b.is_at(2, &["a"]));
+    assert_eq!(b.changes_of(1), [false; 0]);
+    all_keys_have_a_time_to_live(&replica);
 }

@@ -54,7 +54,7 @@ check('the cluster view: every node, which one is one’s own, who is where, and
   await one.getByRole('link', { name: 'Cluster' }).click();
   const node = (name) => one.locator(`.node[data-id="${name}"]`);
   for (const name of ['node-1', 'node-2', 'node-3']) await node(name).locator('.lease-bar').waitFor();
-  await one.getByText('3 nodes hold a lease').waitFor();
+  await one.getByText('3 nodes are up').waitFor();
   assert.match(await node(await nodeOf(two)).locator('dl').innerText(), /Connections\s*[1-9]/);
   assert.equal(await one.locator('.node[data-state="here"]').getAttribute('data-id'), await one.locator('.my-node .node-chip').textContent());
   await one.locator('.place', { hasText: await nodeOf(two) }).getByText('User 112').waitFor();
@@ -83,10 +83,10 @@ check('kill -9 of one’s node: the page comes back on another, and nothing is l
     assert.deepEqual([...texts].sort(), ['are you there?', 'before', 'while it is gone']);
   }
   await one.getByRole('link', { name: 'Cluster' }).click();
-  await one.locator(`.node[data-id="${name}"][data-state="gone"]`).or(one.getByText('2 nodes hold a lease')).first().waitFor();
+  await one.locator(`.node[data-id="${name}"][data-state="gone"]`).or(one.getByText('2 nodes are up')).first().waitFor();
   await node.launch();
   await node.ready();
-  await one.getByText('3 nodes hold a lease').waitFor();
+  await one.getByText('3 nodes are up').waitFor();
 });
 
 check('a node that drains: its users are on another before it is gone', async (t) => {

@@ -151,14 +151,19 @@ check('conversation: names, unread, read positions that only move forward', () =
   assert.equal(conversation.readersOf(own), 1);
 });
 
-check('rate: differences over time, begun anew when a node restarts', () => {
+check('rate: differences over time, spread over the looks between, begun anew when a node restarts', () => {
   const rate = new Rate();
   rate.put(100, 0);
   rate.put(160, 2000);
-  assert.equal(rate.now, 30);
-  rate.put(0, 3000);
-  assert.equal(rate.history.length, 1);
-  rate.put(5, 4000);
+  assert.deepEqual(rate.history, [30]);
+  rate.put(160, 2010);
+  assert.deepEqual(rate.history, [30, 30], 'not yet told');
+  rate.put(180, 4000);
+  assert.deepEqual(rate.history, [30, 10, 10]);
+  rate.put(180, 6000);
+  assert.equal(rate.now, 0);
+  rate.put(0, 11_000);
+  rate.put(5, 12_000);
   assert.equal(rate.now, 5);
   assert.deepEqual([0.2, 1, 3, 12, 50, 51, 999].map(roundUp), [1, 1, 5, 20, 50, 100, 1000]);
   assert.equal(points([0, 5], 10, 100).split(' ').at(-1), '600.0,50.0');

@@ -117,8 +117,8 @@ check('what is written while the node is away is sent when it is back, once', as
   await banner.getByText(/Attempt \d/).waitFor();
 
   await own.launch();
-  await sees(one, 'meanwhile 1', 'sent');
-  await sees(one, 'meanwhile 2', 'sent');
+  await sees(one, 'meanwhile 1', 'read');
+  await sees(one, 'meanwhile 2', 'read');
   await banner.waitFor({ state: 'hidden' });
   await sees(two, 'meanwhile 1', 'received');
   await sees(two, 'meanwhile 2', 'received');

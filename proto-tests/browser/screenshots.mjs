@@ -29,8 +29,9 @@ const browser = await launch();
 try {
   const people = [];
   for (const [at, person] of PEOPLE.entries()) people.push(await enter(...person, cluster.nodes[at % 3]));
-  await talk(people);
+  const readLast = await talk(people);
   await picture('chat-desktop', 'lin', { locale: 'en-GB', colorScheme: 'light' }, 'Launch crew', async (page) => {
+    await readLast();
     await page.getByRole('button', { name: 'About this conversation' }).click();
     await page.locator('.place').nth(2).waitFor();
   });
@@ -67,29 +68,31 @@ async function enter(username, nickname, node) {
   };
 }
 
+/** What they say; the function that is given lets the others read the group's last message. */
 async function talk([lin, ada, kenji, wang, sofia]) {
   const crew = await lin.call('/group/create', { name: 'Launch crew', memberIds: [ada.id, kenji.id, wang.id, sofia.id] });
   const group = { groupId: crew.id };
   await sofia.say({ toUserId: lin.id }, 'Ciao! Back on Monday.');
-  await lin.say({ toUserId: ada.id }, 'The page is up, in two languages.');
-  await ada.say({ toUserId: lin.id }, 'And it found its node by itself.');
+  await ada.say({ toUserId: lin.id }, 'The page is up, in two languages.');
+  await lin.say({ toUserId: ada.id }, 'And it found its node by itself.');
   await ada.say(group, 'Welcome, everybody. node-2 goes down for an upgrade at noon.');
   await kenji.say(group, 'Load test starts in ten minutes');
   const load = await kenji.say(group, 'Three nodes, nginx in front');
-  await lin.say(group, 'I watch the cluster page.');
+  const own = await lin.say(group, 'I watch the cluster page.');
+  await lin.read(own.conversation, own.seq);
   await wang.say(group, '监控一切正常');
   await ada.say(group, 'Killed node-2 in the middle of it. Nobody noticed.', { replyToMessageId: load.messageId });
   const last = await lin.say(group, 'Every message once, every seq in order.');
-  for (const { read } of [ada, kenji, wang]) await read(last.conversation, last.seq);
   await wang.say({ toUserId: lin.id }, '今晚发布吗？');
   const question = await lin.say({ toUserId: wang.id }, '发布，八点开始。先把 node-1 摘下来。');
   await wang.say({ toUserId: lin.id }, '用户会断线吗？', { replyToMessageId: question.messageId });
   await lin.say({ toUserId: wang.id }, '不会，节点下线前会通知客户端换一个节点，消息一条也不会丢。');
   const answer = await lin.say({ toUserId: wang.id }, '我刚试过，用 kill -9 也一样。');
-  await wang.read(answer.conversation, answer.seq);
+  for (const { read } of [lin, wang]) await read(answer.conversation, answer.seq);
   await wang.say({ toUserId: lin.id }, '好，我盯着监控。');
   await wang.say({ toUserId: lin.id }, '八点见！');
   sofia.leave();
+  return () => Promise.all([ada, kenji, wang].map(({ read }) => read(last.conversation, last.seq)));
 }
 
 async function picture(name, account, { screen = 'desktop', ...options }, conversation, prepare = async () => {}) {
@@ -102,6 +105,7 @@ async function picture(name, account, { screen = 'desktop', ...options }, conver
   await page.locator('.conversations a', { hasText: conversation }).click();
   await page.locator('.message').last().waitFor();
   await prepare(page);
+  await page.mouse.move(0, 0);
   await pause(500);
   await page.screenshot({ path: join(folder, `${name}.png`) });
   console.log(`${name}.png`);

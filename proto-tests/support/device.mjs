@@ -8,7 +8,7 @@ let messages = 0;
 
 export class Device {
   constructor(ledger, urls, userId, options) {
-    Object.assign(this, { ledger, urls, userId, at: 0, connection: 0, greetings: 0, pushes: [], disconnects: [], inbox: new Map(), closed: false });
+    Object.assign(this, { ledger, urls, userId, at: 0, connection: 0, greetings: 0, own: new Set(), pushes: [], disconnects: [], inbox: new Map(), closed: false });
     this.number = ledger.devices.length + 1;
     this.socket = io(urls[0], {
       forceNew: true, query: { userId }, reconnectionDelay: 50, reconnectionDelayMax: 500, timeout: ANSWER_MS, ...options,
@@ -66,6 +66,7 @@ export class Device {
     const id = `m${++messages}`;
     const content = `${id} from ${this} ${'x'.repeat(messages % 200)}`;
     this.ledger.sent.set(id, content);
+    this.own.add(id);
     const payload = { ...conversation.targetFor(this.userId), messageType: 1, content, clientMessageId: id };
     while (!this.closed) {
       const answer = await this.#ask('send_message', payload);
@@ -114,7 +115,8 @@ export class Device {
 
   #receive(message) {
     const { conversation, seq, clientMessageId: id, messageId, content } = message;
-    this.pushes.push({ connection: this.connection, conversation, seq, id, messageId, again: this.known(conversation).has(seq) });
+    const own = this.own.has(id);
+    this.pushes.push({ connection: this.connection, conversation, seq, id, messageId, own, again: !own && this.known(conversation).has(seq) });
     if (this.ledger.sent.get(id) !== content) this.ledger.faults.push(`${this} received ${id} with another content than was sent`);
     this.#learn(message);
   }

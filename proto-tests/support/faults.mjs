@@ -1,4 +1,5 @@
 // Load on a cluster while something breaks: every message counted (support/ledger.mjs).
+import { createGroup } from './im.mjs';
 import { Ledger } from './ledger.mjs';
 import { pause } from './wait.mjs';
 
@@ -12,7 +13,7 @@ const MODES = ['websocket only', 'polling then upgrade', 'polling only'];
 
 /**
  * A device of each of six users, and a second one of the first, on the three nodes in turn and in every transport mode; user i
- * writes with i + 1, who is on another node, and with i + 3, who is on the same. `urlsFor(device number)` and
+ * writes with i + 1, who is on another node, and with i + 3, who is on the same, and in a group of all. `urlsFor(device number)` and
  * `optionsFor(device number)` say how they connect.
  */
 export async function crowd(t, cluster, { urlsFor = (i) => cluster.urls(i % 3), optionsFor = () => ({}) } = {}) {
@@ -20,6 +21,7 @@ export async function crowd(t, cluster, { urlsFor = (i) => cluster.urls(i % 3), 
   const users = [1, 2, 3, 4, 5, 6];
   for (const user of users) ledger.private(user, (user % 6) + 1);
   for (const user of [1, 2, 3]) ledger.private(user, user + 3);
+  ledger.group(await createGroup(cluster.nodes[0], 1, users.slice(1)), users);
   for (const [i, user] of [...users, 1].entries()) {
     // The second device of user 1 is not where the first one is.
     const at = i < 6 ? i : 1;

@@ -41,6 +41,18 @@ export async function refused(socket, event, ...args) {
   return answer.code;
 }
 
+/** A new group of user `owner` and these members, made over the HTTP API of a node; gives its id. */
+export async function createGroup(node, owner, memberIds) {
+  const answer = await fetch(`${node.httpUrl}/api/group/create?operatorId=${owner}`, {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ name: `group of ${owner}`, memberIds }),
+  });
+  const { code, message, data } = await answer.json();
+  assert.equal(code, 200, message);
+  assert.equal(data.ownerId, owner);
+  assert.equal(data.memberCount, 1 + memberIds.length);
+  return data.id;
+}
+
 /** The whole conversation, oldest first, page by page. */
 export async function history(socket, conversation, limit) {
   const messages = [];

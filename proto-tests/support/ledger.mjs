@@ -22,7 +22,7 @@ export class Ledger {
 
   /** The conversation of a group, which exists. */
   group(groupId, members) {
-    return this.#conversation(members, () => ({ groupId }));
+    return Object.assign(this.#conversation(members, () => ({ groupId })), { isGroup: true });
   }
 
   #conversation(members, targetFor) {
@@ -79,9 +79,10 @@ export class Ledger {
 
     const pushes = this.devices.flatMap((device) => device.pushes);
     const again = pushes.filter((push) => push.again).length;
+    const echoed = pushes.filter(({ own, conversation }) => own && this.conversations.some(({ name, isGroup }) => name === conversation && !isGroup)).length;
     const reconnects = this.devices.reduce((sum, { connection }) => sum + connection - 1, 0);
     const refused = [...this.refusals].map(([code, times]) => `${times} ${code}`).join(', ') || 'none';
-    t.diagnostic(`${this.sent.size} sent = ${this.acked.size} acked = ${stored.size} stored; ${pushes.length} pushed to ${this.devices.length} devices, ${again} of them known; ` +
+    t.diagnostic(`${this.sent.size} sent = ${this.acked.size} acked = ${stored.size} stored; ${pushes.length} pushed to ${this.devices.length} devices, ${again} again, ${echoed} to their own senders; ` +
       `${reconnects} reconnects; refused and repeated: ${refused}`);
   }
 

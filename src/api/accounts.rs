@@ -70,7 +70,7 @@ impl Accounts {
     /// # Errors
     /// A name is taken, the password is not as it must be, or too many come from this address.
     pub async fn register(&self, from: IpAddr, new: NewUser, password: String) -> Result<User, Failure> {
-        take(&self.registrations, &network(from))?;
+        take(&self.registrations, network(from))?;
         let password_hash = self.passwords.hash(password).await?;
         let new = NewUser { password_hash, ..new };
         let now = Timestamp::now();
@@ -83,7 +83,7 @@ impl Accounts {
     /// There is no such account, or its password is another one, which is told in the same words; or too many
     /// come from this address, or for this account.
     pub async fn login(&self, from: IpAddr, account: String, password: String) -> Result<LoggedIn, Failure> {
-        take(&self.logins_by_address, &network(from))?;
+        take(&self.logins_by_address, network(from))?;
         take(&self.logins_by_account, &account)?;
         let found = self.store.reading(move |tx| Box::pin(users::by_account(tx, account.clone()))).await?;
         let hash = found.as_ref().map(|found| found.password_hash.clone());

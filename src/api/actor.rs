@@ -5,7 +5,8 @@ use axum::http::{HeaderMap, header};
 use super::Sources;
 use super::answer::Failure;
 use super::params::Params;
-use crate::im::{Id, Identities, Identity, Refusal, User, bearer};
+use crate::auth::bearer;
+use crate::im::{Id, Identities, Identity, Refusal, User};
 
 /// Where open mode finds the actor, the first that is there (SPEC, section 5: the Java sample's names).
 const NAMES: [&str; 4] = ["operatorId", "ownerId", "fromUserId", "userId"];

@@ -144,7 +144,12 @@ impl Delivery {
     async fn fill(self: &Arc<Self>, room: Room, gap: Gap) -> Result<(), StoreError> {
         let mut after = gap.after;
         loop {
-            let page = self.store.sync(gap.conversation, after, MAX_SYNC_LIMIT).await?;
+            let missing = gap.before.map_or(u64::MAX, |before| before.saturating_sub(after + 1));
+            let limit = u32::try_from(missing).unwrap_or(MAX_SYNC_LIMIT).min(MAX_SYNC_LIMIT);
+            if limit == 0 {
+                return Ok(());
+            }
+            let page = self.store.sync(gap.conversation, after, limit).await?;
             let Some(last) = page.messages.last() else { return Ok(()) };
             let mut previous_at = None;
             after = last.seq;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::auth::{TokenError, Tokens};
+use crate::auth::{TokenError, Tokens, bearer, parse_user_id};
 use crate::socketio::{Refused, Socket};
 use crate::store::{MAX_ID, Timestamp};
 
@@ -68,7 +68,7 @@ impl Identities {
     pub(super) fn of(&self, socket: &Socket) -> Result<Identity, Refused> {
         let claimed = socket.handshake().query("userId");
         if let Identities::Open = self {
-            let user = claimed.as_deref().and_then(crate::auth::parse_user_id).and_then(User::new);
+            let user = claimed.as_deref().and_then(parse_user_id).and_then(User::new);
             return match user {
                 Some(user) => Ok(Identity { user, expires_at: None, admin: false }),
                 None => {
@@ -100,12 +100,6 @@ fn token(socket: &Socket) -> Option<String> {
     in_auth
         .or_else(|| bearer(handshake.header("authorization")?).map(str::to_owned))
         .or_else(|| handshake.query("token"))
-}
-
-/// The token in an `Authorization` header (RFC 6750, section 2.1).
-pub fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn refused(code: &str, message: impl Into<String>) -> Refused {

@@ -73,6 +73,9 @@ pub struct Gap {
     pub conversation: Conversation,
     /// After this `seq`.
     pub after: u64,
+    /// Before this `seq`, which waits; `None` for all that there is. No more is to be fetched: what this node has stored
+    /// itself is to come from here, where the connection is known that is not to have it.
+    pub before: Option<u64>,
 }
 
 /// The inbox of a room.
@@ -87,6 +90,8 @@ struct Cursor {
     /// What was delivered last; `None` while that can't be known.
     last: Option<u64>,
     waiting: BTreeMap<u64, Push>,
+    /// The highest that found no room to wait.
+    turned_away: u64,
     /// When to do something about what waits.
     due: Option<Instant>,
     touched: Instant,
@@ -107,18 +112,23 @@ impl Inbox {
         let cursor = self.conversations.entry(push.conversation).or_insert_with(|| {
             let is_alone = push.previous_at.is_none_or(|at| is_long_ago(at, push.created_at));
             let last = is_alone.then_some(push.seq - 1);
-            Cursor { last, waiting: BTreeMap::new(), due: None, touched: now }
+            Cursor { last, waiting: BTreeMap::new(), turned_away: 0, due: None, touched: now }
         });
         cursor.touched = now;
         if cursor.last.is_some_and(|last| push.seq <= last) {
             return false;
         }
-        cursor.waiting.insert(push.seq, push);
-        cursor.release(out);
-        if cursor.waiting.len() > MAX_WAITING {
-            cursor.waiting.pop_last();
+        // What this node has stored knows its sender; the same from the store does not, and must not take its place.
+        if push.sender.is_some() || !cursor.waiting.contains_key(&push.seq) {
+            cursor.waiting.insert(push.seq, push);
         }
-        if cursor.waiting.is_empty() || cursor.due.is_some() {
+        cursor.release(out);
+        if cursor.waiting.len() > MAX_WAITING
+            && let Some((seq, _)) = cursor.waiting.pop_last()
+        {
+            cursor.turned_away = cursor.turned_away.max(seq);
+        }
+        if cursor.is_complete() || cursor.due.is_some() {
             return false;
         }
         cursor.due = Some(now + GAP_PATIENCE);
@@ -147,10 +157,12 @@ impl Inbox {
                 cursor.last = cursor.waiting.first_key_value().map(|(seq, _)| seq - 1);
                 cursor.release(out);
             }
-            if let (Some(after), false) = (cursor.last, cursor.waiting.is_empty()) {
+            if let (Some(after), false) = (cursor.last, cursor.is_complete()) {
                 // Asked again, if the store does not fill it.
                 cursor.due = Some(now + GAP_PATIENCE);
-                gaps.push(Gap { conversation, after });
+                let first_waiting = cursor.waiting.keys().next().copied();
+                let before = first_waiting.filter(|_| cursor.turned_away <= after);
+                gaps.push(Gap { conversation, after, before });
             }
         }
         gaps
@@ -163,12 +175,17 @@ impl Inbox {
 
     fn forget_those_at_rest(&mut self, now: Instant) {
         self.conversations.retain(|_, cursor| {
-            !cursor.waiting.is_empty() || now.saturating_duration_since(cursor.touched) < AT_REST_AFTER
+            !cursor.is_complete() || now.saturating_duration_since(cursor.touched) < AT_REST_AFTER
         });
     }
 }
 
 impl Cursor {
+    /// Whether nothing is known to be missing.
+    fn is_complete(&self) -> bool {
+        self.waiting.is_empty() && self.turned_away <= self.last.unwrap_or(0)
+    }
+
     /// Moves what is next in order out of those that wait.
     fn release(&mut self, out: &mut Vec<Push>) {
         let Some(last) = &mut self.last else { return };
@@ -182,7 +199,9 @@ impl Cursor {
                 _ => return,
             }
         }
-        self.due = None;
+        if self.is_complete() {
+            self.due = None;
+        }
     }
 }
 
@@ -232,11 +251,44 @@ mod tests {
         assert!(inbox.handle(push(4), now, &mut out));
         assert!(!inbox.handle(push(3), now, &mut out), "somebody looks after it already");
         assert_eq!(inbox.handle_timeout(now, &mut out), [], "not yet");
-        let gap = Gap { conversation: TALK, after: 1 };
+        let gap = Gap { conversation: TALK, after: 1, before: Some(3) };
         assert_eq!(inbox.handle_timeout(now + GAP_PATIENCE, &mut out), [gap]);
         inbox.handle(push(2), now, &mut out);
         assert_eq!(seqs(&mut out), [1, 2, 3, 4]);
         assert!(!inbox.is_waiting());
+    }
+
+    #[test]
+    fn what_found_no_room_to_wait_is_asked_for() {
+        let (mut inbox, now, mut out) = (inbox(), Instant::now(), Vec::new());
+        let all = MAX_WAITING as u64 + 5;
+        inbox.handle(push(1), now, &mut out);
+        for seq in 3..=all {
+            inbox.handle(push(seq), now, &mut out);
+        }
+        let gap = Gap { conversation: TALK, after: 1, before: None };
+        assert_eq!(inbox.handle_timeout(now + GAP_PATIENCE, &mut out), [gap]);
+        inbox.handle(push(2), now, &mut out);
+        assert!(inbox.is_waiting(), "for the last ones");
+        let after = MAX_WAITING as u64 + 2;
+        assert_eq!(inbox.handle_timeout(now + 2 * GAP_PATIENCE, &mut out), [Gap { after, ..gap }]);
+        for seq in after..=all {
+            inbox.handle(push(seq), now, &mut out);
+        }
+        assert!(!inbox.is_waiting());
+        assert_eq!(seqs(&mut out), (1..=all).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn who_has_sent_a_message_is_not_forgotten_while_it_waits() {
+        let (mut inbox, now, mut out) = (inbox(), Instant::now(), Vec::new());
+        let sender = Some(SocketId::random(0, 1));
+        inbox.handle(push(1), now, &mut out);
+        inbox.handle(Push { sender, ..push(3) }, now, &mut out);
+        for seq in [3, 2] {
+            inbox.handle(push(seq), now, &mut out);
+        }
+        assert_eq!(out.iter().map(|push| push.sender).collect::<Vec<_>>(), [None, None, sender]);
     }
 
     #[test]

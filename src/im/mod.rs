@@ -64,7 +64,7 @@ use crate::store::Store;
 
 pub use self::answer::Refusal;
 pub use self::groups::Create as CreateGroup;
-pub use self::identity::{Identities, Identity, User, bearer};
+pub use self::identity::{Identities, Identity, User};
 pub use self::payload::{Id, MessageName};
 pub use self::send_message::SendMessage;
 pub use self::watchers::Watchers;

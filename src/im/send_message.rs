@@ -57,7 +57,7 @@ impl Im {
         sender: Option<SocketId>,
     ) -> Result<Arc<Message>, Refusal> {
         let mut message = check(payload, user, self.options.max_content_chars)?;
-        if let Err(RetryIn(after)) = self.limits.messages.take(&user.id(), 1, Instant::now()) {
+        if let Err(RetryIn(after)) = self.limits.messages.take(user.id(), 1, Instant::now()) {
             return Err(Refusal::rate_limited(after));
         }
         self.check_words(&mut message)?;

@@ -5,7 +5,7 @@ mod options;
 mod secrets;
 mod status;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -243,7 +243,9 @@ fn say_ready(config: &Config, server: &Server) {
 /// Sends the log to standard error, as the settings say.
 pub fn log(config: &config::Log) {
     let filter = tracing_subscriber::EnvFilter::new(&config.level);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A log file is to have no colours.
+    let ansi = io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi);
     // A second subscriber in one process (tests) is refused, and the first goes on.
     let _ = match config.format {
         LogFormat::Text => builder.with_target(false).try_init(),

@@ -5,25 +5,40 @@
 export const EVERY_MS = 1500;
 /** Points of a rate's history: two minutes. */
 export const POINTS = 80;
+/** Tellings of a node that seem so near to each other are one and the same, in milliseconds. */
+const SAME_MS = 500;
 /** A node that is gone is still shown for this long, in milliseconds. */
 const GONE_FOR_MS = 60_000;
 
-/** The history of one counter as rates per second. Pure. */
+/**
+ * The history of one counter as rates per second, a point for each look at it. A node tells its counts now and then, so
+ * many looks see what the one before saw: those points are open until the next telling, and then get their share. Pure.
+ */
 export class Rate {
   history = [];
   #before = null;
+  #open = 0;
 
-  /** A count at a time in milliseconds. One that fell, after a restart of the node, begins anew. */
-  put(count, at) {
+  /** A count, and when it was told, in milliseconds. One that fell, after a restart of the node, begins anew. */
+  put(count, toldAt) {
     const before = this.#before;
-    this.#before = { count, at };
-    if (before === null || count < before.count || at <= before.at) return;
-    this.history.push(((count - before.count) * 1000) / (at - before.at));
+    if (before === null || count < before.count) return this.#begin(count, toldAt);
+    this.#open++;
+    this.history.push(this.now);
     if (this.history.length > POINTS) this.history.shift();
+    const ms = toldAt - before.toldAt;
+    if (ms < SAME_MS) return;
+    this.history.fill(((count - before.count) * 1000) / ms, -this.#open);
+    this.#begin(count, toldAt);
   }
 
   get now() {
     return this.history.at(-1) ?? 0;
+  }
+
+  #begin(count, toldAt) {
+    this.#before = { count, toldAt };
+    this.#open = 0;
   }
 }
 
@@ -66,7 +81,8 @@ export class Cluster extends EventTarget {
   #take(nodes, at) {
     for (const status of nodes) {
       const known = this.#known.get(status.nodeId) ?? { rate: new Rate() };
-      known.rate.put(status.messages, at);
+      // A node tells its counts when it renews its lease, so the end of the lease dates them.
+      known.rate.put(status.messages, at + status.leaseMs);
       this.#known.set(status.nodeId, Object.assign(known, { status, seenAt: at, isGone: false }));
     }
     for (const [nodeId, known] of this.#known) {

@@ -119,7 +119,7 @@ export const WORDS = {
     'group-event.changed': 'The group was changed',
 
     'cluster.title': 'Cluster',
-    'cluster.lead': { one: '{n} node holds a lease', other: '{n} nodes hold a lease' },
+    'cluster.lead': { one: '{n} node is up', other: '{n} nodes are up' },
     'cluster.connections': 'Connections',
     'cluster.users': 'Users',
     'cluster.rate': 'Messages a second',
@@ -132,7 +132,6 @@ export const WORDS = {
     'cluster.node.lease': 'Lease',
     'cluster.node.lease.left': '{n} s left',
     'cluster.node.up': 'up for {time}',
-    'cluster.node.epoch': 'epoch {n}',
     'cluster.here': 'you are here',
     'cluster.draining': 'draining',
     'cluster.gone': 'gone',
@@ -285,7 +284,7 @@ export const WORDS = {
     'group-event.changed': '群信息有变化',
 
     'cluster.title': '集群',
-    'cluster.lead': { other: '{n} 个节点持有租约' },
+    'cluster.lead': { other: '{n} 个节点在运行' },
     'cluster.connections': '连接数',
     'cluster.users': '用户',
     'cluster.rate': '每秒消息',
@@ -298,7 +297,6 @@ export const WORDS = {
     'cluster.node.lease': '租约',
     'cluster.node.lease.left': '剩余 {n} 秒',
     'cluster.node.up': '已运行 {time}',
-    'cluster.node.epoch': 'epoch {n}',
     'cluster.here': '你在这里',
     'cluster.draining': '正在下线',
     'cluster.gone': '已离开',

@@ -40,6 +40,10 @@ pub(super) struct Keeper {
     failing: bool,
     /// The epoch of the lease; 0 before the first.
     epoch: u64,
+    /// The one before; 0 before the second.
+    former: u64,
+    /// When the lease runs out, at the earliest.
+    lapse: Instant,
     tick_at: Instant,
     ledger: Ledger,
     /// A write failed, so what is written may not be what the ledger says.
@@ -73,6 +77,8 @@ impl Keeper {
             attempts: 0,
             failing: false,
             epoch: 0,
+            former: 0,
+            lapse: now,
             tick_at: now,
             ledger: Ledger::default(),
             unsure: false,
@@ -172,13 +178,27 @@ impl Keeper {
             node: &options.node_id,
             run: &self.run,
             epoch: self.epoch,
+            former: self.former,
             written: (!self.unsure).then_some(self.ledger.len()),
             lease: options.lease,
             about: &about,
         };
         let begun = Instant::now();
         let Tick { outcome, epoch, removed, others } = shared.scripts.tick(connection, renewal).await?;
-        self.tick_at = begun + options.renewal;
+        let lapsed = self.lapse <= begun;
+        (self.tick_at, self.lapse) = (begun + options.renewal, begun + options.lease);
+        let outcome = match outcome {
+            // A tick that took a new lease after this one had run out was never answered.
+            Outcome::Unsure if lapsed => Outcome::Lost,
+            outcome => outcome,
+        };
+        if self.failing || outcome == Outcome::Lost {
+            // If Redis was away for all, or has lost everything, others are about to put their users back, too.
+            shared.desk.keep(|state| {
+                state.watches.hold_until(begun + options.lease);
+                state.watches.look_at_all(begun);
+            });
+        }
 
         let node = &options.node_id;
         match outcome {
@@ -223,22 +243,15 @@ impl Keeper {
             _ => tracing::info!(node, epoch, "presence has a lease"),
         }
         counters.epochs.fetch_add(1, Relaxed);
-        self.epoch = epoch;
+        self.former = std::mem::replace(&mut self.epoch, epoch);
         self.unsure = false;
         self.ledger.clear();
         let given_up = given_up || self.restoring.take().is_some_and(|restoring| restoring.given_up);
         self.restoring = Some(Restoring { given_up });
         // Users of the process before this one are likely on their way here.
         self.owe(if outcome == Outcome::Succeeded { options.grace } else { Duration::ZERO });
-        let (now, at) = (Instant::now(), Timestamp::now());
-        desk.keep(|state| {
-            state.changed = state.users.after(None).map(|user| (user, at)).collect();
-            if outcome == Outcome::Lost {
-                // If Redis was away for all, or has lost everything, others are about to put theirs back, too.
-                state.watches.hold_until(now + options.lease);
-                state.watches.look_at_all(now);
-            }
-        });
+        let at = Timestamp::now();
+        desk.keep(|state| state.changed = state.users.after(None).map(|user| (user, at)).collect());
     }
 
     /// Draws the conclusions from who is there.

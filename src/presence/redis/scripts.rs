@@ -63,6 +63,8 @@ pub(super) struct Renewal<'a> {
     pub(super) run: &'a str,
     /// The epoch held; 0 for none.
     pub(super) epoch: u64,
+    /// The one held before that; 0 for none.
+    pub(super) former: u64,
     /// How many users are written under that epoch; `None` if that is in doubt.
     pub(super) written: Option<usize>,
     pub(super) lease: Duration,
@@ -106,7 +108,7 @@ impl Scripts {
 
     /// Renews a lease or takes one, removes nodes whose lease has run out, and sees who is there.
     pub(super) async fn tick(&self, connection: &mut Connection, renewal: Renewal<'_>) -> RedisResult<Tick> {
-        let Renewal { node, run, epoch, written, lease, about } = renewal;
+        let Renewal { node, run, epoch, former, written, lease, about } = renewal;
         let about = serde_json::to_string(about).unwrap_or_default();
         // The member that is no user is there, too.
         let members = written.map_or(-1, |written| i64::try_from(written).unwrap_or(i64::MAX - 1) + 1);
@@ -121,6 +123,7 @@ impl Scripts {
             .arg(millis(lease))
             .arg(millis(lease * KEY_TTL_LEASES))
             .arg(about)
+            .arg(former)
             .invoke_async(connection)
             .await?;
         let outcome = match outcome.as_str() {

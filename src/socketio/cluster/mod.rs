@@ -341,7 +341,11 @@ impl Cluster {
         let Some(bus) = self.bus() else { return false };
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         let message = Message { node: Cow::Borrowed(&self.node), run: self.run, number, body }.encode();
-        channels.iter().fold(true, |sent, channel| bus.publish(channel, message.clone()).is_ok() && sent)
+        let mut is_taken = true;
+        for channel in channels {
+            is_taken &= bus.publish(channel, message.clone()).is_ok();
+        }
+        is_taken
     }
 
     fn bus(&self) -> Option<&Arc<dyn Bus>> {

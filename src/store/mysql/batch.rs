@@ -20,7 +20,7 @@ use super::fault::Fault;
 use super::ids::{self, Ids};
 use super::literal::{Bytes, OrNull, Text, list};
 use super::session::Session;
-use crate::store::messages::{self, conversation_of};
+use crate::store::messages::{self, columns, conversation_of, joined};
 use crate::store::{Appended, Committed, Conversation, Message, NewMessage, OnCommit, StoreError, Timestamp};
 
 /// A message, and who waits for it.
@@ -108,6 +108,12 @@ struct Lock {
     by_own: bool,
 }
 
+/// What selects messages for [`messages::from_row`] by each of their keys.
+const BY_CLIENT_ID: &str =
+    concat!("SELECT ", columns!(), " FROM messages m FORCE INDEX (messages_by_client_id) ", joined!());
+const BY_MESSAGE_ID: &str =
+    concat!("SELECT ", columns!(), " FROM messages m FORCE INDEX (messages_by_message_id) ", joined!());
+
 impl Lock {
     fn new(conversation_ids: &BTreeSet<u64>, appends: &[Append], locking: Locking) -> Self {
         let mut script = format!(
@@ -116,18 +122,18 @@ impl Lock {
             list(conversation_ids),
             if locking == Locking::Skip { " SKIP LOCKED" } else { "" }
         );
-        let select = messages::SELECT;
         let client = appends.iter().filter_map(client_key);
         let client = list(client.map(|(user, id)| format!("({user}, {})", Bytes(id.as_bytes()))));
         if !client.is_empty() {
-            let _ = write!(script, "; {select} WHERE (m.from_user_id, m.client_message_id) IN ({client})");
+            let _ =
+                write!(script, "; {BY_CLIENT_ID} WHERE (m.from_user_id, m.client_message_id) IN ({client})");
         }
         let own = appends.iter().filter(|append| append.maybe_stored);
         let own = list(own.map(|append| Bytes(append.message_id.as_bytes())));
         if !own.is_empty() {
             let _ = write!(
                 script,
-                "; {select} WHERE m.message_id IN ({own}); \
+                "; {BY_MESSAGE_ID} WHERE m.message_id IN ({own}); \
                  SELECT m.message_id, p.created_at_ms FROM messages m \
                  JOIN messages p ON p.conversation_id = m.conversation_id AND p.seq = m.seq - 1 \
                  WHERE m.message_id IN ({own})"

@@ -69,8 +69,10 @@ impl Ids {
             return Ok(());
         }
         let names = list(missing.iter().map(|conversation| format!("({})", name(*conversation))));
+        // With a choice of indexes, MariaDB ponders ranges of all of them, for ten times as long as it then looks.
         let select = format!(
-            "SELECT id, kind, first_id, second_id FROM conversations WHERE (kind, first_id, second_id) IN ({names})"
+            "SELECT id, kind, first_id, second_id FROM conversations FORCE INDEX (conversations_by_name) \
+             WHERE (kind, first_id, second_id) IN ({names})"
         );
         for row in session.answers(&select, 1).await?.iter().flatten() {
             let (conversation, id) = (conversation_of(row, 1)?, row.get(0)?);

@@ -70,11 +70,12 @@ export class ClusterView {
     const values = { connections: h('dd'), users: h('dd'), messages: h('dd') };
     const lease = h('i');
     const leaseWords = h('span');
+    const leaseLine = h('div', { class: 'lease' }, h('span', null, t('cluster.node.lease')), h('span', { class: 'lease-bar' }, lease), leaseWords);
     const up = h('p', { class: 'hint' });
     const element = h('li', { class: 'card node', 'data-node': nodeColor(nodeId), 'data-id': nodeId },
       h('h3', null, nodeChip(nodeId), badge, rate), line.element,
       h('dl', null, Object.entries(values).map(([name, value]) => h('div', null, h('dt', null, t(`cluster.node.${name}`)), value))),
-      h('div', { class: 'lease' }, h('span', null, t('cluster.node.lease')), h('span', { class: 'lease-bar' }, lease), leaseWords), up);
+      leaseLine, up);
     return {
       element,
       update: (node) => {
@@ -87,11 +88,13 @@ export class ClusterView {
         for (const [name, value] of Object.entries(values)) setText(value, node.isGone ? '–' : number(node[name]));
         const longest = Math.max(node.leaseMs, this.#longestLease.get(nodeId) ?? 0);
         this.#longestLease.set(nodeId, longest);
+        // A node that is alone needs no lease.
+        leaseLine.hidden = longest === 0;
         const left = node.isGone ? 0 : node.leaseMs;
         lease.style.width = `${(left / (longest || 1)) * 100}%`;
         setText(leaseWords, t('cluster.node.lease.left', { n: Math.round(left / 1000) }));
         const time = span(Date.now() - Date.parse(node.since));
-        setText(up, node.isGone ? t('cluster.gone.hint') : `${t('cluster.node.up', { time })} · ${t('cluster.node.epoch', { n: node.epoch })}`);
+        setText(up, t(node.isGone ? 'cluster.gone.hint' : 'cluster.node.up', { time }));
       },
     };
   }

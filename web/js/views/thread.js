@@ -6,7 +6,7 @@ import { icon, iconButton } from '../icons.js';
 import { rows } from '../rows.js';
 import { Composer } from './composer.js';
 import { rowView } from './message.js';
-import { avatar, titleOf } from './names.js';
+import { authorOf, avatar, titleOf } from './names.js';
 import { typingWords } from './words.js';
 
 /** So near to an end counts as being there, in pixels. */
@@ -76,7 +76,8 @@ export class Thread {
     const { conversation, chat } = this;
     const replyTo = (message ?? entry.payload).replyToMessageId;
     const original = replyTo && conversation.timeline.find(replyTo);
-    return [isOwn && message && conversation.readersOf(message), original?.isDeleted, original?.seq, chat.people.name(from), this.isAdmin];
+    const author = original && authorOf(original, chat);
+    return [isOwn && message && conversation.readersOf(message), original?.isDeleted, author, chat.people.name(from), this.isAdmin];
   }
 
   /** Whether one may take back what others have said. */

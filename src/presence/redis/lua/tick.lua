@@ -2,7 +2,8 @@
 --
 -- KEYS: 1 the hash of nodes.
 -- ARGV: 1 prefix of the users' keys, 2 the node, 3 its run, 4 the epoch that it holds (0: none), 5 how many members its
---   users' key should have, 6 lease in ms, 7 how long the keys live in ms, 8 what others should know about it.
+--   users' key should have, 6 lease in ms, 7 how long the keys live in ms, 8 what others should know about it, 9 the
+--   epoch that it held before (0: none).
 -- Answers: what became of the lease, its epoch, now, the nodes removed, the other nodes and their entries.
 local nodes, prefix, me, run = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local held, members, lease, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
@@ -46,6 +47,10 @@ if outcome ~= 'kept' then
   end
   -- A member that is no user: so the key is there, and has its time to live, before the first user.
   redis.call('ZADD', users_of(prefix, me, epoch), 0, '')
+end
+if ARGV[9] ~= '0' then
+  -- What was sent before a connection was given up may arrive late, and bring a key back that nobody reads.
+  redis.call('UNLINK', users_of(prefix, me, tonumber(ARGV[9])))
 end
 redis.call('HSET', nodes, me, string.format('%.0f %.0f %s %s', epoch, now + lease, run, ARGV[8]))
 redis.call('PEXPIRE', nodes, ttl)
