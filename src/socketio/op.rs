@@ -14,7 +14,7 @@ use super::namespace::{Definition, OnDisconnect};
 use super::recovery::{Claim, Claimer, Found};
 use super::{Args, Refused, Socket};
 use crate::close::CloseReason;
-use crate::ids::{Offset, Sid, SocketId};
+use crate::ids::{Offset, Pid, Sid, SocketId};
 
 /// Which sockets are meant.
 #[derive(Clone, Debug)]
@@ -120,6 +120,12 @@ pub enum Op {
         claim: Claim,
         namespace: Arc<str>,
         by: Claimer,
+    },
+    /// A client that is on another node now wants its session to be left there, if it is here.
+    Release {
+        pid: Pid,
+        namespace: Arc<str>,
+        done: oneshot::Sender<bool>,
     },
     /// What became of the claim of a socket that is connecting here.
     Claimed {

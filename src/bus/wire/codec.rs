@@ -277,14 +277,16 @@ choices! {
         0 Acks { to, packet },
         1 Sockets { of },
         2 Server { packet },
-        3 Missed { pid, namespace, offset },
+        3 Release { pid, namespace },
+        4 Missed { pid, namespace, offset },
     }
     Answer<'a>, "answer": {
         0 Acks(acks),
         1 Sockets(sockets),
         2 Server(packet),
-        3 Missed { had, events },
-        4 NotKept,
+        3 Released(was_here),
+        4 Missed { had, events },
+        5 NotKept,
     }
     Missing, "reason": {
         0 Timeout,
@@ -371,6 +373,7 @@ mod tests {
             (selection(), packet()).prop_map(|(to, packet)| Ask::Acks { to, packet }),
             selection().prop_map(|of| Ask::Sockets { of }),
             packet().prop_map(|packet| Ask::Server { packet }),
+            (text(), text()).prop_map(|(pid, namespace)| Ask::Release { pid, namespace }),
             (text(), text(), offset()).prop_map(|(pid, namespace, offset)| Ask::Missed {
                 pid,
                 namespace,
@@ -388,6 +391,7 @@ mod tests {
             proptest::option::of(packet()).prop_map(Answer::Server),
             (vec(offset(), 0..4), vec((offset(), vec(any::<u8>(), 0..300).prop_map(Bytes::from)), 0..4))
                 .prop_map(|(had, events)| Answer::Missed { had, events }),
+            any::<bool>().prop_map(Answer::Released),
             Just(Answer::NotKept),
         ]
     }

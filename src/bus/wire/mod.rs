@@ -138,6 +138,13 @@ pub enum Ask<'a> {
         /// Its arguments, and its name in front.
         packet: Packet<'a>,
     },
+    /// If you have this session, and be it that its client is still there as far as you know: leave it where I find it.
+    Release {
+        /// The session's private id.
+        pid: Cow<'a, str>,
+        /// The session's namespace.
+        namespace: Cow<'a, str>,
+    },
     /// Give up a session that you keep, to me: what was sent to it behind this event?
     Missed {
         /// The session's private id.
@@ -158,6 +165,8 @@ pub enum Answer<'a> {
     Sockets(Vec<Socket<'a>>),
     /// The program's answer; `None` where it has no handler for the event.
     Server(Option<Packet<'a>>),
+    /// Whether the session was here, and now stands where the asking node finds it.
+    Released(bool),
     /// What a client has missed, in parts.
     Missed {
         /// Of the events of the last seconds, those that it has had. The asking node may hear of some of them only now.

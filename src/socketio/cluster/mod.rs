@@ -271,26 +271,32 @@ impl Cluster {
         timeout: Duration,
         each: impl FnMut(&Arc<str>, Reply),
     ) -> Vec<String> {
-        self.ask_some(self.others(), channel::ALL.into(), what, timeout, each).await
+        let by = self.answers_by(timeout);
+        self.ask_some(self.others(), channel::ALL.into(), what, timeout, by, each).await
     }
 
-    /// Asks these nodes, by a channel that all of them have.
+    /// When the answers to a question must be there that takes so long.
+    fn answers_by(&self, timeout: Duration) -> tokio::time::Instant {
+        tokio::time::Instant::now() + timeout + self.options.answer_timeout
+    }
+
+    /// Asks these nodes, by a channel that all of them have, and waits for their answers until then.
     async fn ask_some(
         &self,
         nodes: Vec<Arc<str>>,
         via: Cow<'_, str>,
         what: wire::Ask<'_>,
         timeout: Duration,
+        by: tokio::time::Instant,
         mut each: impl FnMut(&Arc<str>, Reply),
     ) -> Vec<String> {
         let mut waiting: Vec<Arc<str>> = nodes.clone();
         let (question, mut replies) = self.lock_questions().begin(nodes);
-        let deadline = tokio::time::Instant::now() + timeout + self.options.answer_timeout;
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let sent = waiting.is_empty() || self.publish(&[via], wire::Body::Ask { question, timeout_ms, what });
         let mut silent = Vec::new();
         while sent && !waiting.is_empty() {
-            let Ok(Some(part)) = tokio::time::timeout_at(deadline, replies.recv()).await else { break };
+            let Ok(Some(part)) = tokio::time::timeout_at(by, replies.recv()).await else { break };
             if part.last {
                 waiting.retain(|name| *name != part.node);
             }

@@ -17,6 +17,7 @@ pub enum Reply {
     Server(Option<Args>),
     Missed { had: Vec<Offset>, events: Vec<(Offset, Content)> },
     NotKept,
+    Released(bool),
 }
 
 /// A part of an answer.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::questions::Reply;
 use super::{Cluster, PATTERN, answer, channel};
@@ -97,6 +98,9 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
                     let name = way_back.node.clone();
                     way_back.server(begin(cluster, &name, &packet));
                 }
+                wire::Ask::Release { pid, namespace } => {
+                    release(io, &pid, &namespace, way_back, &cluster.runtime);
+                }
                 wire::Ask::Missed { pid, namespace, offset } => {
                     give(io, &pid, &namespace, offset, way_back, &cluster.runtime)
                 }
@@ -116,6 +120,7 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
                     Reply::Missed { had, events: events.into_iter().map(event).collect() }
                 }
                 wire::Answer::NotKept => Reply::NotKept,
+                wire::Answer::Released(was_here) => Reply::Released(was_here),
             };
             cluster.lock_questions().handle_answer(question, &node, last, reply);
         }
@@ -143,6 +148,24 @@ fn give(
         let by = Claimer::Node(way_back);
         // A shard that has ended says nothing, as a node does that is gone.
         io.post_to(shard, Op::Claim { claim: Claim { pid, offset }, namespace, by });
+    });
+}
+
+/// Leaves a session for another node, if it is here: its client says there that it has lost its connection to here.
+fn release(io: &Arc<IoInner>, pid: &str, namespace: &str, way_back: answer::WayBack, runtime: &Handle) {
+    let answer = wire::Answer::Released;
+    let (Some(recovery), Ok(pid)) = (&io.recovery, pid.parse::<Pid>()) else {
+        return way_back.send(true, answer(false));
+    };
+    let (done, released) = oneshot::channel();
+    io.mail_to(recovery.shard_of(&pid), Op::Release { pid, namespace: namespace.into(), done });
+    runtime.spawn(async move {
+        // Where there is no such shard, nobody answers, and it is known at once.
+        let was_here = released.await.unwrap_or(false);
+        if was_here {
+            way_back.cluster.released().await;
+        }
+        way_back.send(true, answer(was_here));
     });
 }
 

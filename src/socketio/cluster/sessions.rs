@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::questions::Reply;
 use super::{Cluster, channel};
@@ -40,6 +41,10 @@ enum Work {
     /// All that was asked for before is done.
     Done(oneshot::Sender<()>),
 }
+
+/// A client is kept waiting for so long at most by a node that does not say whether it has its session. Such a node has
+/// likely died, with all its clients, who come here now.
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// So many are asked for at once.
 const BATCH: usize = 256;
@@ -153,9 +158,14 @@ impl Cluster {
         claim: Claim,
         namespace: Arc<str>,
     ) -> Option<Found> {
-        let record = self.records.as_ref()?.sessions.take(&claim.pid.to_string()).await;
-        let record =
-            record.inspect_err(|error| tracing::debug!(%error, "a session can't be asked for")).ok()??;
+        let record = match self.take_record(&claim.pid).await {
+            Some(record) => record,
+            // The node that has the client may not have noticed yet that it is gone.
+            None if self.ask_for_release(&claim.pid, &namespace).await => {
+                self.take_record(&claim.pid).await?
+            }
+            None => return None,
+        };
         let record = wire::Session::decode(&record)
             .inspect_err(|error| tracing::debug!(%error, "a session of another node is not understood"))
             .ok()?;
@@ -188,6 +198,29 @@ impl Cluster {
         Some(Found { session, had, missed })
     }
 
+    async fn take_record(&self, pid: &Pid) -> Option<Bytes> {
+        let record = self.records.as_ref()?.sessions.take(&pid.to_string()).await;
+        record.inspect_err(|error| tracing::debug!(%error, "a session can't be asked for")).ok()?
+    }
+
+    /// Whether another node had the session, and has left it now.
+    async fn ask_for_release(&self, pid: &Pid, namespace: &str) -> bool {
+        let what =
+            wire::Ask::Release { pid: Cow::Owned(pid.to_string()), namespace: Cow::Borrowed(namespace) };
+        let by = self.answers_by(Duration::ZERO).min(Instant::now() + RELEASE_TIMEOUT);
+        let mut released = false;
+        let all = |_: &Arc<str>, reply| released |= matches!(reply, Reply::Released(true));
+        self.ask_some(self.others(), channel::ALL.into(), what, Duration::ZERO, by, all).await;
+        released
+    }
+
+    /// Leaves a session for the other nodes that is kept here by now.
+    pub async fn released(&self) {
+        if let Some(records) = &self.records {
+            records.flush().await;
+        }
+    }
+
     async fn ask_keeper(&self, record: &wire::Session<'_>, claim: Claim) -> Answer {
         let Some(keeper) = self.lock_members().get(&record.node, record.run) else { return Answer::Silence };
         let what = wire::Ask::Missed {
@@ -197,14 +230,16 @@ impl Cluster {
         };
         let via = channel::of_node(&keeper);
         let (mut had, mut events, mut is_kept) = (Vec::new(), Vec::new(), true);
-        let silent = self.ask_some(vec![keeper], via.into(), what, Duration::ZERO, |_, reply| match reply {
+        let all = |_: &Arc<str>, reply| match reply {
             Reply::Missed { had: more_had, events: more_events } => {
                 had.extend(more_had);
                 events.extend(more_events);
             }
             _ => is_kept = false,
-        });
-        match (silent.await.is_empty(), is_kept) {
+        };
+        let by = self.answers_by(Duration::ZERO);
+        let silent = self.ask_some(vec![keeper], via.into(), what, Duration::ZERO, by, all).await;
+        match (silent.is_empty(), is_kept) {
             (false, _) => Answer::Silence,
             (true, true) => Answer::Missed { had, events },
             (true, false) => Answer::NotKept,

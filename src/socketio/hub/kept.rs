@@ -56,10 +56,14 @@ impl Kept {
         gone
     }
 
+    /// Whether this session is here, and one of this namespace.
+    pub fn has(&self, pid: &Pid, namespace: &str) -> bool {
+        self.by_pid.get(pid).is_some_and(|(_, session)| *session.namespace == *namespace)
+    }
+
     /// Takes a session out, if it is one of this namespace.
     pub fn take(&mut self, pid: &Pid, namespace: &str) -> Option<Session> {
-        let is_it = self.by_pid.get(pid).is_some_and(|(_, session)| *session.namespace == *namespace);
-        if is_it { self.remove(pid) } else { None }
+        if self.has(pid, namespace) { self.remove(pid) } else { None }
     }
 
     fn remove(&mut self, pid: &Pid) -> Option<Session> {

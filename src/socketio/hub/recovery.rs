@@ -353,16 +353,22 @@ impl Hub {
         }
     }
 
-    /// Takes a session out that is kept here, and finds the place from where on its client has missed something. A client
-    /// that is here still, as far as this node knows, was cut off: it says so itself.
-    fn take_session(&mut self, core: &mut Core, claim: &Claim, namespace: &str) -> Option<Session> {
-        if let Some(key) = self.live(&claim.pid)
+    /// A client says that it was cut off. It may be here still, as far as this node knows. Whether its session is kept here
+    /// now.
+    pub(super) fn cut_off(&mut self, core: &mut Core, pid: &Pid, namespace: &str) -> bool {
+        if let Some(key) = self.live(pid)
             && let Some(entry) =
                 self.sockets.get(key).filter(|entry| entry.socket.namespace_name() == namespace)
         {
             let session = entry.session;
             self.close_client(core, session, CloseReason::TransportClose);
         }
+        self.recovery.as_ref().is_some_and(|recovery| recovery.kept.has(pid, namespace))
+    }
+
+    /// Takes a session out that is kept here, and finds the place from where on its client has missed something.
+    fn take_session(&mut self, core: &mut Core, claim: &Claim, namespace: &str) -> Option<Session> {
+        self.cut_off(core, &claim.pid, namespace);
         let now = core.now();
         let gone = self.recovery.as_mut()?.kept.expire(now);
         self.forget(&gone);

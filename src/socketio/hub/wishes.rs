@@ -130,6 +130,10 @@ impl Hub {
             }
             Op::Admit { socket, decision } => self.admit(core, &socket, decision),
             Op::Claim { claim, namespace, by } => self.give(core, claim, &namespace, by),
+            Op::Release { pid, namespace, done } => {
+                // Nobody may be waiting any more, which is fine.
+                let _ = done.send(self.cut_off(core, &pid, &namespace));
+            }
             Op::Claimed { socket, claim, found } => self.claimed(core, &socket, claim, found),
             Op::SendRaw { sid, frames } => {
                 if let Some(session) = core.find(&sid) {
