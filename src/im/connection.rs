@@ -9,6 +9,7 @@ use super::Im;
 use super::identity::{Identity, User};
 use super::room::Room;
 use super::roster::{Arrival, Connection, Ties};
+use crate::close::CloseReason;
 use crate::socketio::{Refused, RoomsHeld, Socket};
 use crate::store::{StoreError, StoreExt as _, Timestamp, blocks, groups};
 
@@ -30,6 +31,15 @@ struct Ready {
 
 impl Im {
     pub(super) fn serve_connections(self: &Arc<Self>) {
+        self.io.recovery_data(
+            |socket| User::of(socket).map_or(Vec::new(), |user| user.id().to_string().into_bytes()),
+            |socket, data| {
+                let id = std::str::from_utf8(data).ok().and_then(crate::auth::parse_user_id);
+                if let Some(user) = id.and_then(User::new) {
+                    socket.extensions().insert(user);
+                }
+            },
+        );
         let im = self.clone();
         self.io.middleware(move |socket: Socket| {
             let im = im.clone();
@@ -41,8 +51,8 @@ impl Im {
             async {}
         });
         let im = self.clone();
-        self.io.on_disconnect(move |socket: Socket| {
-            im.farewell(&socket);
+        self.io.on_disconnect(move |socket: Socket, reason: CloseReason| {
+            im.farewell(&socket, reason);
             async {}
         });
     }
@@ -51,6 +61,11 @@ impl Im {
     async fn admit(&self, socket: &Socket) -> Result<(), Refused> {
         let identity = self.identities.of(socket)?;
         let user = identity.user;
+        // A session that is taken up again stays its user's.
+        if User::of(socket).is_some_and(|before| before != user) {
+            let code = json!({ "code": "user_mismatch" });
+            return Err(Refused::new("this session is another user's").with_data(code));
+        }
         let arrival = self.roster.arrive(user.id());
         let ties = match self.read_ties(user.id()).await {
             Ok(ties) => Some(ties),
@@ -89,12 +104,18 @@ impl Im {
         }
         drop(arrival);
         self.presence.enter(user.id(), now);
-        let greeting = json!({ "userId": user.id(), "nodeId": self.options.node_id, "serverTime": now });
+        let mut greeting = json!({ "userId": user.id(), "nodeId": self.options.node_id, "serverTime": now });
+        if socket.recovered() {
+            greeting["recovered"] = true.into();
+        }
         socket.emit("connected", greeting);
     }
 
-    fn farewell(&self, socket: &Socket) {
+    fn farewell(self: &Arc<Self>, socket: &Socket, reason: CloseReason) {
         let Some(user) = User::of(socket) else { return };
+        if !matches!(reason, CloseReason::ClientDisconnect | CloseReason::ServerDisconnect) {
+            self.stay_open_for(user.id());
+        }
         if self.roster.leave(user.id(), socket.id()) {
             self.presence.leave(user.id(), Timestamp::now());
             self.forget_watcher(socket);
@@ -103,6 +124,26 @@ impl Im {
             }
             self.expiries.remove(socket);
         }
+    }
+
+    /// Keeps the inboxes of a user open for as long as the client that was cut off may come back, and be given what it
+    /// has missed.
+    fn stay_open_for(self: &Arc<Self>, user: u64) {
+        let window = self.options.recovery_window;
+        if window.is_zero() {
+            return;
+        }
+        let of_groups = self.roster.groups(user).into_iter().map(Room::Group);
+        let rooms: Vec<_> = std::iter::once(Room::User(user)).chain(of_groups).collect();
+        let names: Vec<_> = rooms.iter().map(|room| room.name()).collect();
+        let (held, _) = self.io.hold_rooms(&names);
+        rooms.iter().for_each(|room| self.delivery.open(*room));
+        let im = self.clone();
+        self.runtime.spawn(async move {
+            tokio::time::sleep(window).await;
+            rooms.iter().for_each(|room| im.delivery.close(*room));
+            drop(held);
+        });
     }
 
     async fn read_ties(&self, user: u64) -> Result<Ties, StoreError> {

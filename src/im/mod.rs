@@ -88,6 +88,8 @@ pub struct Options {
     pub max_group_members: u32,
     /// How long a message can be recalled.
     pub recall_window: Duration,
+    /// How long a client that was cut off may take to come back to its state; zero for not at all.
+    pub recovery_window: Duration,
     /// Users whose presence one connection may watch.
     pub watch_limit: usize,
     /// Messages from one user in a second; 0 for no limit.

@@ -144,6 +144,11 @@ impl Roster {
         Some(here.blocked_by.contains(&by))
     }
 
+    /// The groups of a user who is here.
+    pub fn groups(&self, user: u64) -> Vec<u64> {
+        self.lock(user).get(&user).map(|here| here.groups.iter().copied().collect()).unwrap_or_default()
+    }
+
     /// The user's connections here.
     pub fn connections(&self, user: u64) -> Vec<Connection> {
         self.lock(user).get(&user).map(|here| here.connections.clone()).unwrap_or_default()

@@ -23,6 +23,7 @@ pub fn im(config: &Config) -> im::Options {
         require_friendship: config.im.require_friendship,
         max_group_members: config.im.max_group_members,
         recall_window: config.im.recall_window,
+        recovery_window: config.socketio.recovery_window,
         watch_limit: config.im.watch_limit,
         messages_per_second: config.im.messages_per_second,
         message_burst: config.im.message_burst,
@@ -169,6 +170,8 @@ pub fn server(config: &Config) -> Io {
         .max_rooms_per_socket(limits.max_rooms_per_socket)
         .recovery(RecoveryOptions {
             window: socketio.recovery_window,
+            // Who comes back shows again who it is, and is put back into what the service knows of its users.
+            skip_middleware: false,
             log_bytes: limits.recovery_log.0,
             max_sessions: limits.recovery_sessions,
             ..RecoveryOptions::default()
