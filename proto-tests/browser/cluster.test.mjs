@@ -55,7 +55,8 @@ check('the cluster view: every node, which one is one’s own, who is where, and
   const node = (name) => one.locator(`.node[data-id="${name}"]`);
   for (const name of ['node-1', 'node-2', 'node-3']) await node(name).locator('.lease-bar').waitFor();
   await one.getByText('3 nodes are up').waitFor();
-  assert.match(await node(await nodeOf(two)).locator('dl').innerText(), /Connections\s*[1-9]/);
+  // A node tells the others what it carries with each renewal of its lease.
+  await until(async () => /Connections\s*[1-9]/.test(await node(await nodeOf(two)).locator('dl').innerText()), 'the node tells its connections');
   assert.equal(await one.locator('.node[data-state="here"]').getAttribute('data-id'), await one.locator('.my-node .node-chip').textContent());
   await one.locator('.place', { hasText: await nodeOf(two) }).getByText('User 112').waitFor();
   for (let n = 0; n < 20; n++) await say(two, `count me ${n}`);
