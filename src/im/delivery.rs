@@ -134,38 +134,26 @@ impl Delivery {
     fn overdue(&self, room: Room) -> Option<Vec<Gap>> {
         let mut inboxes = self.lock(room);
         let open = inboxes.get_mut(&room).filter(|open| open.inbox.is_waiting())?;
-        Some(open.inbox.handle_timeout(Instant::now()))
+        let mut out = Vec::new();
+        let gaps = open.inbox.handle_timeout(Instant::now(), &mut out);
+        self.give_out(room, &out);
+        Some(gaps)
     }
 
     /// Fetches what a room has missed.
     async fn fill(self: &Arc<Self>, room: Room, gap: Gap) -> Result<(), StoreError> {
         let mut after = gap.after;
         loop {
-            let missing = gap.before.map_or(u64::MAX, |before| before.saturating_sub(after + 1));
-            let limit = u32::try_from(missing).unwrap_or(MAX_SYNC_LIMIT).min(MAX_SYNC_LIMIT);
-            if limit == 0 {
-                return Ok(());
-            }
-            let page = self.store.sync(gap.conversation, after, limit).await?;
+            let page = self.store.sync(gap.conversation, after, MAX_SYNC_LIMIT).await?;
+            let Some(last) = page.messages.last() else { return Ok(()) };
             let mut previous_at = None;
-            let pushes = page.messages.iter().filter_map(|message| {
-                let push = Push::of(message, previous_at, None);
+            after = last.seq;
+            for message in &page.messages {
+                let Some(push) = Push::of(message, previous_at, None) else { continue };
                 previous_at = Some(message.created_at);
-                push
-            });
-            let pushes: Vec<_> = pushes.collect();
-            if gap.is_start {
-                self.handle_in(std::iter::once(room), |inbox, _, out| {
-                    inbox.handle_start(gap.conversation, &pushes, out);
-                    false
-                });
-            }
-            for push in &pushes {
                 // What is in order, or follows it, is given out; the room's other conversations don't mind.
                 self.handle_in(std::iter::once(room), |inbox, now, out| inbox.handle(push.clone(), now, out));
             }
-            let Some(last) = page.messages.last() else { return Ok(()) };
-            after = last.seq;
             if !page.has_more {
                 return Ok(());
             }

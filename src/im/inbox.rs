@@ -20,10 +20,8 @@ use crate::store::{Conversation, Message, Timestamp};
 
 /// How long what is missing may be on its way before the store is asked.
 pub const GAP_PATIENCE: Duration = Duration::from_millis(150);
-/// How far the clocks of nodes may be apart.
-const CLOCKS_APART_MS: i64 = 1_000;
-/// How far back the store is asked for where it is not known what the inbox was given first.
-const LOOK_BACK: u64 = 64;
+/// A message whose predecessor is older than this has no predecessor that could still be on its way.
+const ON_ITS_WAY_MS: i64 = 5_000;
 /// Conversations that are kept before those at rest are forgotten.
 const MAX_AT_REST: usize = 1024;
 /// How long a conversation counts as being spoken in.
@@ -75,11 +73,6 @@ pub struct Gap {
     pub conversation: Conversation,
     /// After this `seq`.
     pub after: u64,
-    /// Before this `seq`, which waits; `None` for all that there is. No more is to be fetched: what this node has stored
-    /// itself is to come from here, where the connection is known that is not to have it.
-    pub before: Option<u64>,
-    /// It is not known whether anything is missing: [`Inbox::handle_start`] is to be told what there is.
-    pub is_start: bool,
 }
 
 /// The inbox of a room.
@@ -94,8 +87,6 @@ struct Cursor {
     /// What was delivered last; `None` while that can't be known.
     last: Option<u64>,
     waiting: BTreeMap<u64, Push>,
-    /// The highest that found no room to wait.
-    turned_away: u64,
     /// When to do something about what waits.
     due: Option<Instant>,
     touched: Instant,
@@ -112,16 +103,11 @@ impl Inbox {
     pub fn handle(&mut self, push: Push, now: Instant, out: &mut Vec<Push>) -> bool {
         if self.conversations.len() >= MAX_AT_REST {
             self.forget_those_at_rest(now);
-            // Of those that were forgotten everything older was delivered.
-            let since = push.created_at.unix_ms() - AT_REST_AFTER.as_millis() as i64;
-            self.opened_at = self.opened_at.max(Timestamp::from_unix_ms(since));
         }
-        let opened_at = self.opened_at;
         let cursor = self.conversations.entry(push.conversation).or_insert_with(|| {
-            // What was before this inbox is none of its business; what was since, it should have.
-            let is_alone = push.previous_at.is_none_or(|at| is_before(at, opened_at));
+            let is_alone = push.previous_at.is_none_or(|at| is_long_ago(at, push.created_at));
             let last = is_alone.then_some(push.seq - 1);
-            Cursor { last, waiting: BTreeMap::new(), turned_away: 0, due: None, touched: now }
+            Cursor { last, waiting: BTreeMap::new(), due: None, touched: now }
         });
         cursor.touched = now;
         if cursor.last.is_some_and(|last| push.seq <= last) {
@@ -132,12 +118,10 @@ impl Inbox {
             cursor.waiting.insert(push.seq, push);
         }
         cursor.release(out);
-        if cursor.waiting.len() > MAX_WAITING
-            && let Some((seq, _)) = cursor.waiting.pop_last()
-        {
-            cursor.turned_away = cursor.turned_away.max(seq);
+        if cursor.waiting.len() > MAX_WAITING {
+            cursor.waiting.pop_last();
         }
-        if cursor.is_complete() || cursor.due.is_some() {
+        if cursor.waiting.is_empty() || cursor.due.is_some() {
             return false;
         }
         cursor.due = Some(now + GAP_PATIENCE);
@@ -148,49 +132,31 @@ impl Inbox {
     /// is then none of its business.
     pub fn handle_repaired(&mut self, push: Push, now: Instant, out: &mut Vec<Push>) -> bool {
         let is_known = self.conversations.contains_key(&push.conversation);
-        if !is_known && is_before(push.created_at, self.opened_at) {
+        if !is_known && is_long_ago(push.created_at, self.opened_at) {
             return false;
         }
         self.handle(push, now, out)
     }
 
-    /// Names the gaps that have lasted too long.
-    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Gap> {
+    /// Deals with what has waited long enough: appends to `out` what no predecessor is known of, and names the gaps.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Push>) -> Vec<Gap> {
         let mut gaps = Vec::new();
         for (&conversation, cursor) in &mut self.conversations {
             if cursor.due.is_none_or(|due| due > now) {
                 continue;
             }
             cursor.due = None;
-            if let (None, Some((first, _))) = (cursor.last, cursor.waiting.first_key_value()) {
-                cursor.due = Some(now + GAP_PATIENCE);
-                let after = first.saturating_sub(1 + LOOK_BACK);
-                gaps.push(Gap { conversation, after, before: Some(*first), is_start: true });
-                continue;
+            if cursor.last.is_none() {
+                cursor.last = cursor.waiting.first_key_value().map(|(seq, _)| seq - 1);
+                cursor.release(out);
             }
-            if let (Some(after), false) = (cursor.last, cursor.is_complete()) {
+            if let (Some(after), false) = (cursor.last, cursor.waiting.is_empty()) {
                 // Asked again, if the store does not fill it.
                 cursor.due = Some(now + GAP_PATIENCE);
-                let first_waiting = cursor.waiting.keys().next().copied();
-                let before = first_waiting.filter(|_| cursor.turned_away <= after);
-                gaps.push(Gap { conversation, after, before, is_start: false });
+                gaps.push(Gap { conversation, after });
             }
         }
         gaps
-    }
-
-    /// The store has these messages before the first one that waits, of which it was not known whether it is the first:
-    /// what is older than this inbox is none of its business. They are to be handled next.
-    pub fn handle_start(&mut self, conversation: Conversation, stored: &[Push], out: &mut Vec<Push>) {
-        let opened_at = self.opened_at;
-        let Some(cursor) = self.conversations.get_mut(&conversation) else { return };
-        if cursor.last.is_none() {
-            let first_waiting = cursor.waiting.keys().next().copied();
-            let first =
-                stored.iter().find(|push| !is_before(push.created_at, opened_at)).map(|push| push.seq);
-            cursor.last = first.into_iter().chain(first_waiting).min().map(|seq| seq - 1);
-            cursor.release(out);
-        }
     }
 
     /// Whether something waits.
@@ -200,17 +166,12 @@ impl Inbox {
 
     fn forget_those_at_rest(&mut self, now: Instant) {
         self.conversations.retain(|_, cursor| {
-            !cursor.is_complete() || now.saturating_duration_since(cursor.touched) < AT_REST_AFTER
+            !cursor.waiting.is_empty() || now.saturating_duration_since(cursor.touched) < AT_REST_AFTER
         });
     }
 }
 
 impl Cursor {
-    /// Whether nothing is known to be missing.
-    fn is_complete(&self) -> bool {
-        self.waiting.is_empty() && self.turned_away <= self.last.unwrap_or(0)
-    }
-
     /// Moves what is next in order out of those that wait.
     fn release(&mut self, out: &mut Vec<Push>) {
         let Some(last) = &mut self.last else { return };
@@ -224,14 +185,12 @@ impl Cursor {
                 _ => return,
             }
         }
-        if self.is_complete() {
-            self.due = None;
-        }
+        self.due = None;
     }
 }
 
-fn is_before(at: Timestamp, opened_at: Timestamp) -> bool {
-    at.unix_ms() + CLOCKS_APART_MS < opened_at.unix_ms()
+fn is_long_ago(earlier: Timestamp, later: Timestamp) -> bool {
+    later.unix_ms() - earlier.unix_ms() > ON_ITS_WAY_MS
 }
 
 #[cfg(test)]
@@ -275,45 +234,12 @@ mod tests {
         inbox.handle(push(1), now, &mut out);
         assert!(inbox.handle(push(4), now, &mut out));
         assert!(!inbox.handle(push(3), now, &mut out), "somebody looks after it already");
-        assert_eq!(inbox.handle_timeout(now), [], "not yet");
-        let gap = Gap { conversation: TALK, after: 1, before: Some(3), is_start: false };
-        assert_eq!(inbox.handle_timeout(now + GAP_PATIENCE), [gap]);
+        assert_eq!(inbox.handle_timeout(now, &mut out), [], "not yet");
+        let gap = Gap { conversation: TALK, after: 1 };
+        assert_eq!(inbox.handle_timeout(now + GAP_PATIENCE, &mut out), [gap]);
         inbox.handle(push(2), now, &mut out);
         assert_eq!(seqs(&mut out), [1, 2, 3, 4]);
         assert!(!inbox.is_waiting());
-    }
-
-    #[test]
-    fn what_found_no_room_to_wait_is_asked_for() {
-        let (mut inbox, now, mut out) = (inbox(), Instant::now(), Vec::new());
-        let all = MAX_WAITING as u64 + 5;
-        inbox.handle(push(1), now, &mut out);
-        for seq in 3..=all {
-            inbox.handle(push(seq), now, &mut out);
-        }
-        let gap = Gap { conversation: TALK, after: 1, before: None, is_start: false };
-        assert_eq!(inbox.handle_timeout(now + GAP_PATIENCE), [gap]);
-        inbox.handle(push(2), now, &mut out);
-        assert!(inbox.is_waiting(), "for the last ones");
-        let after = MAX_WAITING as u64 + 2;
-        assert_eq!(inbox.handle_timeout(now + 2 * GAP_PATIENCE), [Gap { after, ..gap }]);
-        for seq in after..=all {
-            inbox.handle(push(seq), now, &mut out);
-        }
-        assert!(!inbox.is_waiting());
-        assert_eq!(seqs(&mut out), (1..=all).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn who_has_sent_a_message_is_not_forgotten_while_it_waits() {
-        let (mut inbox, now, mut out) = (inbox(), Instant::now(), Vec::new());
-        let sender = Some(SocketId::random(0, 1));
-        inbox.handle(push(1), now, &mut out);
-        inbox.handle(Push { sender, ..push(3) }, now, &mut out);
-        for seq in [3, 2] {
-            inbox.handle(push(seq), now, &mut out);
-        }
-        assert_eq!(out.iter().map(|push| push.sender).collect::<Vec<_>>(), [None, None, sender]);
     }
 
     #[test]
@@ -322,16 +248,8 @@ mod tests {
         assert!(inbox.handle(push(8), now, &mut out));
         inbox.handle(push(7), now, &mut out);
         assert_eq!(seqs(&mut out), Vec::<u64>::new());
-        let gap = Gap { conversation: TALK, after: 0, before: Some(7), is_start: true };
-        assert_eq!(inbox.handle_timeout(now + GAP_PATIENCE), [gap]);
-        // 4 was stored before the inbox was opened, 5 and 6 since.
-        let early = Push { created_at: Timestamp::from_unix_ms(0), ..push(4) };
-        let stored = [early, push(5), push(6)];
-        inbox.handle_start(TALK, &stored, &mut out);
-        for push in stored {
-            inbox.handle(push, now, &mut out);
-        }
-        assert_eq!(seqs(&mut out), [5, 6, 7, 8]);
+        assert_eq!(inbox.handle_timeout(now + GAP_PATIENCE, &mut out), []);
+        assert_eq!(seqs(&mut out), [7, 8]);
         // Where its predecessor is old there is nothing to wait for.
         let mut other = push(70);
         (other.conversation, other.previous_at) = (Conversation::Group(1), Some(Timestamp::from_unix_ms(0)));
@@ -371,7 +289,7 @@ mod tests {
             }
             for _ in 0..100 {
                 now += GAP_PATIENCE;
-                for gap in inbox.handle_timeout(now) {
+                for gap in inbox.handle_timeout(now, &mut out) {
                     // A page of three.
                     for seq in gap.after + 1..=gap.after + 3 {
                         inbox.handle(push(seq), now, &mut out);

@@ -141,28 +141,18 @@ impl Im {
         });
     }
 
-    /// Goes through all that was stored after an id, until now: what is stored from now on is pushed as ever. Asks the
-    /// store until it has answered.
+    /// Goes through all that was stored after an id. Asks the store until it has answered.
     pub(super) async fn catch_up(self: &Arc<Self>, after: u64) {
         let _one_at_a_time = self.repair.running.lock().await;
         let (mut after, first) = (after, after);
-        let until = loop {
-            match self.store.reading(|tx| Box::pin(messages::last_id(tx))).await {
-                Ok(id) => break id,
-                Err(_) => tokio::time::sleep(PAUSE).await,
-            }
-        };
-        // What this node has stored itself it also pushes itself, and knows which connection is not to have it.
-        tokio::time::sleep(PAUSE).await;
         let mut count = 0;
-        while after < until {
+        loop {
             match self.store.reading(move |tx| Box::pin(messages::committed_after(tx, after, PAGE))).await {
                 Ok(page) => {
                     let Some(last) = page.last() else { break };
                     after = last.id;
                     count += page.len();
                     page.iter()
-                        .take_while(|message| message.id <= until)
                         .filter_map(|message| Push::of(message, None, None))
                         .for_each(|push| self.delivery.handle_repaired(&push));
                 }
