@@ -4,6 +4,7 @@
 
 #[path = "../src/bus/sessions_contract.rs"]
 mod contract;
+#[allow(dead_code, reason = "each test file uses its own part of this")]
 #[path = "support/redis.rs"]
 mod server;
 

@@ -174,7 +174,6 @@ pub fn server(config: &Config) -> Io {
             skip_middleware: false,
             log_bytes: limits.recovery_log.0,
             max_sessions: limits.recovery_sessions,
-            ..RecoveryOptions::default()
         })
         .build()
 }
