@@ -14,8 +14,8 @@ use crate::store::messages::{Erasure, Start};
 use crate::store::{Conversation, Message};
 
 /// Messages in a page when the client names no size, and at most.
-const PAGE: u64 = 20;
-const PAGE_MAX: u64 = 100;
+pub const PAGE: u64 = 20;
+pub const PAGE_MAX: u64 = 100;
 
 /// Sends a message.
 pub async fn send(
@@ -24,7 +24,8 @@ pub async fn send(
     params: Params,
 ) -> Result<Data<Arc<Message>>, Failure> {
     let actor = actor::of(&sources, &headers, &params)?;
-    Ok(Data(sources.im.send(actor, params.decode()?, None).await?))
+    let message = params.with_numbers(&["messageType", "fileSize"]).decode()?;
+    Ok(Data(sources.im.send(actor, message, None).await?))
 }
 
 /// A page of a conversation, newest first.

@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::answer::Failure;
 use crate::im::Id;
 use crate::proto::http::parse_query;
+use crate::store::MAX_ID;
 
 /// All parameters of a request by name. Of the same name in several places, the path's holds, then the query's.
 #[derive(Clone, Debug, Default)]
@@ -41,20 +42,42 @@ impl Params {
         found.map(|name| self.get(name)).transpose()
     }
 
+    /// With these as numbers also where they stand as digits: for types that take none.
+    pub fn with_numbers(mut self, names: &[&str]) -> Self {
+        for name in names {
+            if let Some(value) = self.0.get_mut(*name)
+                && let Some(number) = value.as_str().and_then(whole)
+            {
+                *value = number.into();
+            }
+        }
+        self
+    }
+
     fn add_query(&mut self, query: &str) {
         for (name, value) in parse_query(query) {
             self.0.insert(name.into_owned(), Value::String(value.into_owned()));
         }
     }
 
-    fn add_body(&mut self, is_form: bool, body: &Bytes) -> Result<(), Failure> {
+    fn add_body(&mut self, form: Form, body: &Bytes) -> Result<(), Failure> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
-        if is_form {
-            self.add_query(&String::from_utf8_lossy(body));
-            return Ok(());
+        match form {
+            Form::Json => self.add_json(body),
+            Form::Query => {
+                self.add_query(&String::from_utf8_lossy(body));
+                Ok(())
+            }
+            Form::Other => {
+                let message = "the body must be application/json or application/x-www-form-urlencoded";
+                Err(Failure::new("unsupported_media_type", message))
+            }
         }
+    }
+
+    fn add_json(&mut self, body: &Bytes) -> Result<(), Failure> {
         match serde_json::from_slice(body) {
             Ok(Value::Object(object)) => self.0.extend(object),
             Ok(array @ Value::Array(_)) => drop(self.0.insert(BARE.into(), array)),
@@ -65,6 +88,27 @@ impl Params {
     }
 }
 
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    Query,
+    Other,
+}
+
+impl Form {
+    /// As the Content-Type says. Without one it is JSON.
+    fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(header::CONTENT_TYPE) else { return Form::Json };
+        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        match essence.trim().to_ascii_lowercase().as_str() {
+            "application/json" => Form::Json,
+            "application/x-www-form-urlencoded" => Form::Query,
+            _ => Form::Other,
+        }
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = Failure;
 
@@ -72,20 +116,24 @@ impl<S: Send + Sync> FromRequest<S> for Params {
         let (mut head, body) = request.into_parts();
         let path = RawPathParams::from_request_parts(&mut head, state).await.ok();
         let query = head.uri.query().unwrap_or_default().to_owned();
-        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_form =
-            content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+        let form = Form::of(&head.headers);
         let body = Bytes::from_request(Request::from_parts(head, body), state)
             .await
             .map_err(|_| Failure::new("body_too_large", "the body is larger than is allowed"))?;
         let mut params = Params::default();
-        params.add_body(is_form, &body)?;
+        params.add_body(form, &body)?;
         params.add_query(&query);
         for (name, value) in path.iter().flatten() {
             params.0.insert(name.to_owned(), Value::String(value.to_owned()));
         }
         Ok(params)
     }
+}
+
+/// The number of these digits, up to the largest that JavaScript counts exactly.
+fn whole(digits: &str) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten().filter(|number| *number <= MAX_ID)
 }
 
 /// A whole number, also as its digits, which is how it stands in a query.
@@ -95,8 +143,8 @@ pub struct Number(pub u64);
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = match Value::deserialize(deserializer)? {
-            Value::Number(number) => number.as_u64(),
-            Value::String(digits) => digits.parse().ok(),
+            Value::Number(number) => number.as_u64().filter(|number| *number <= MAX_ID),
+            Value::String(digits) => whole(&digits),
             _ => None,
         };
         number.map(Number).ok_or_else(|| D::Error::custom("a whole number is needed"))
@@ -148,7 +196,7 @@ mod tests {
 
     fn params(query: &str, body: &str) -> Params {
         let mut params = Params::default();
-        params.add_body(false, &Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        params.add_body(Form::Json, &Bytes::copy_from_slice(body.as_bytes())).unwrap();
         params.add_query(query);
         params
     }
@@ -178,6 +226,6 @@ mod tests {
         let params = params("page=x", "");
         assert!(params.get::<Number>("page").unwrap_err().to_string().contains("page"));
         assert!(params.get::<Number>("size").unwrap_err().to_string().contains("size is missing"));
-        assert!(Params::default().add_body(false, &Bytes::from_static(b"{")).is_err());
+        assert!(Params::default().add_body(Form::Json, &Bytes::from_static(b"{")).is_err());
     }
 }
