@@ -69,7 +69,7 @@ pub fn status_of(code: &str) -> StatusCode {
             StatusCode::NOT_FOUND
         }
         "already_a_member" | "already_friends" | "group_full" | "username_taken" | "email_taken"
-        | "phone_taken" | "too_late" | "owner_cannot_leave" | "conflict" => StatusCode::CONFLICT,
+        | "phone_taken" | "too_late" | "owner_cannot_leave" | "oneself" | "conflict" => StatusCode::CONFLICT,
         "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Data, Failure};
-use super::params::{List, Number, Params};
+use super::params::{List, Listed, Number, Params};
 use super::{Sources, actor};
 use crate::im::{Id, MessageName, User};
 use crate::store::messages::{Erasure, Start};
@@ -84,8 +84,8 @@ async fn history(
         Some(MessageName(name)) => {
             let last = sources.im.message(actor, name).await?;
             if last.conversation != conversation {
-                let message = "lastMessageId is in another conversation";
-                return Err(Failure::new("invalid_parameter", message));
+                let message = "lastMessageId is no message of this conversation";
+                return Err(Failure::new("message_not_found", message));
             }
             Start::BeforeSeq(last.seq)
         }
@@ -114,7 +114,7 @@ pub async fn read(
 pub async fn read_batch(
     State(sources): State<Sources>,
     headers: HeaderMap,
-    params: Params,
+    Listed(params): Listed,
 ) -> Result<Data<()>, Failure> {
     let actor = actor::of(&sources, &headers, &params)?;
     let List(names) = params.get::<List<MessageName>>("messageIds")?;

@@ -16,9 +16,6 @@ use crate::store::MAX_ID;
 #[derive(Clone, Debug, Default)]
 pub struct Params(Map<String, Value>);
 
-/// The name of a body that is a bare array.
-const BARE: &str = "messageIds";
-
 impl Params {
     /// All of them as a value; those that it doesn't know are ignored.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Failure> {
@@ -60,12 +57,12 @@ impl Params {
         }
     }
 
-    fn add_body(&mut self, form: Form, body: &Bytes) -> Result<(), Failure> {
+    fn add_body(&mut self, form: Form, body: &Bytes, bare: Option<&str>) -> Result<(), Failure> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
         match form {
-            Form::Json => self.add_json(body),
+            Form::Json => self.add_json(body, bare),
             Form::Query => {
                 self.add_query(&String::from_utf8_lossy(body));
                 Ok(())
@@ -77,10 +74,14 @@ impl Params {
         }
     }
 
-    fn add_json(&mut self, body: &Bytes) -> Result<(), Failure> {
+    fn add_json(&mut self, body: &Bytes, bare: Option<&str>) -> Result<(), Failure> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(object)) => self.0.extend(object),
-            Ok(array @ Value::Array(_)) => drop(self.0.insert(BARE.into(), array)),
+            Ok(Value::Object(object)) => {
+                self.0.extend(object.into_iter().map(|(name, value)| (name, with_integers(value))));
+            }
+            Ok(array @ Value::Array(_)) if bare.is_some() => {
+                self.0.extend(bare.map(|name| (name.to_owned(), with_integers(array))));
+            }
             Ok(_) => return Err(Failure::new("invalid_body", "the body must be a JSON object")),
             Err(error) => return Err(Failure::new("invalid_body", format!("the body is not JSON: {error}"))),
         }
@@ -113,6 +114,24 @@ impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        Params::read(request, state, None).await
+    }
+}
+
+/// As [`Params`], of a request whose body may be a bare list: the `messageIds`.
+pub struct Listed(pub Params);
+
+impl<S: Send + Sync> FromRequest<S> for Listed {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        Params::read(request, state, Some("messageIds")).await.map(Listed)
+    }
+}
+
+impl Params {
+    /// Reads a request. `bare`: the name of a body that is a list.
+    async fn read<S: Send + Sync>(request: Request, state: &S, bare: Option<&str>) -> Result<Self, Failure> {
         let (mut head, body) = request.into_parts();
         let path = RawPathParams::from_request_parts(&mut head, state).await.ok();
         let query = head.uri.query().unwrap_or_default().to_owned();
@@ -121,12 +140,28 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             .await
             .map_err(|_| Failure::new("body_too_large", "the body is larger than is allowed"))?;
         let mut params = Params::default();
-        params.add_body(form, &body)?;
+        params.add_body(form, &body, bare)?;
         params.add_query(&query);
         for (name, value) in path.iter().flatten() {
             params.0.insert(name.to_owned(), Value::String(value.to_owned()));
         }
         Ok(params)
+    }
+}
+
+/// With numbers such as `5.0`, and those of a list, as the integers that they are: JSON has one kind of number.
+fn with_integers(value: Value) -> Value {
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float)
+                if number.is_f64() && float.fract() == 0.0 && (0.0..=MAX_ID as f64).contains(&float) =>
+            {
+                (float as u64).into()
+            }
+            _ => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(with_integers).collect(),
+        other => other,
     }
 }
 
@@ -151,17 +186,17 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// `true` or `false`, also as text, as `1` and `0`.
+/// `true` or `false`, also as text, where `1` and `0` will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag(pub bool);
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        match (value.as_bool(), value.as_u64(), value.as_str()) {
-            (Some(flag), ..) => Ok(Flag(flag)),
-            (_, Some(1), _) | (_, _, Some("true" | "1")) => Ok(Flag(true)),
-            (_, Some(0), _) | (_, _, Some("false" | "0")) => Ok(Flag(false)),
+        match (value.as_bool(), value.as_str()) {
+            (Some(flag), _) => Ok(Flag(flag)),
+            (_, Some("true" | "1")) => Ok(Flag(true)),
+            (_, Some("false" | "0")) => Ok(Flag(false)),
             _ => Err(D::Error::custom("true or false is needed")),
         }
     }
@@ -196,7 +231,7 @@ mod tests {
 
     fn params(query: &str, body: &str) -> Params {
         let mut params = Params::default();
-        params.add_body(Form::Json, &Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        params.add_body(Form::Json, &Bytes::copy_from_slice(body.as_bytes()), Some("messageIds")).unwrap();
         params.add_query(query);
         params
     }
@@ -206,7 +241,8 @@ mod tests {
         for (query, body) in [
             ("groupId=7&public=true", ""),
             ("", r#"{"groupId":7,"public":true}"#),
-            ("groupId=7", r#"{"groupId":1,"public":1}"#),
+            ("groupId=7", r#"{"groupId":1,"public":"1"}"#),
+            ("public=1", r#"{"groupId":7.0}"#),
         ] {
             let params = params(query, body);
             assert_eq!(params.get::<Id>("groupId").unwrap().0, 7, "{query} {body}");
@@ -226,6 +262,6 @@ mod tests {
         let params = params("page=x", "");
         assert!(params.get::<Number>("page").unwrap_err().to_string().contains("page"));
         assert!(params.get::<Number>("size").unwrap_err().to_string().contains("size is missing"));
-        assert!(Params::default().add_body(Form::Json, &Bytes::from_static(b"{")).is_err());
+        assert!(Params::default().add_body(Form::Json, &Bytes::from_static(b"{"), None).is_err());
     }
 }

@@ -52,8 +52,8 @@ export function friends(form) {
     for (const path of ['request', 'accept', 'reject', 'remove', 'remark', 'block', 'unblock']) {
       await ann.refused('400 invalid_parameter', 'POST', `/friend/${path}`, {});
     }
-    await ann.refused('400 oneself', 'POST', '/friend/request', with_(ann));
-    await ann.refused('400 oneself', 'POST', '/friend/block', with_(ann));
+    await ann.refused('409 oneself', 'POST', '/friend/request', with_(ann));
+    await ann.refused('409 oneself', 'POST', '/friend/block', with_(ann));
     await ann.refused('400 invalid_parameter', 'POST', '/friend/request', with_(bob, { remark: 'x'.repeat(101) }));
     await ann.refused('400 invalid_parameter', 'POST', '/friend/request', with_(bob, { remark: 7 }));
   });

@@ -56,6 +56,7 @@ export function groups(form) {
       ['400 invalid_payload', { maxMembers: 501 }],
       ['400 invalid_parameter', { maxMembers: 'many' }],
       ['400 invalid_parameter', { isPublic: 'perhaps' }],
+      ['400 invalid_parameter', { isPublic: 1 }],
       ['400 invalid_parameter', { memberIds: [0] }],
     ]) await owner.refused(expected, 'POST', '/group/create', { name: 'us', ...wrong });
     await owner.refused('404 group_not_found', 'GET', '/group/999999');

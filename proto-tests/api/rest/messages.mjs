@@ -69,7 +69,7 @@ export function messages(form) {
       await ann.refused('400 invalid_parameter', 'POST', '/message/private/history', privately(bob, wrong));
     }
     const elsewhere = await say(ann, { userId: 113 }, 'elsewhere');
-    await ann.refused('400 invalid_parameter', 'POST', '/message/private/history', privately(bob, { lastMessageId: elsewhere.id }));
+    await ann.refused('404 message_not_found', 'POST', '/message/private/history', privately(bob, { lastMessageId: elsewhere.id }));
     await bob.refused('403 forbidden', 'POST', '/message/private/history', privately(ann, { lastMessageId: elsewhere.id }));
     assert.deepEqual(await history(Rest.user(form, 118), Rest.user(form, 119)), { records: [], total: 0, page: 1, size: 20, hasMore: false });
   });
