@@ -25,8 +25,7 @@ describe('the API is as its document says', { concurrency: true }, () => {
     t.after(stop);
     await seed(node, headers);
     const { code, output } = await run(program, [
-      'run', `${node.httpUrl}/api/openapi.json`, '--checks', 'all', '--phases', 'examples,coverage,fuzzing',
-      '--seed', '1', '--generation-deterministic', '--max-examples', '15', '--continue-on-failure', '--warnings', 'off',
+      '--config-file', join(suite, 'api', 'schemathesis.toml'), 'run', `${node.httpUrl}/api/openapi.json`, '--checks', 'all',
       ...Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]),
     ], node.dir);
     assert.equal(code, 0, output);
