@@ -39,7 +39,7 @@ class Explorer {
     this.element = h('div', { class: 'explorer' },
       h('header', { class: 'top' },
         h('a', { href: './', class: 'home', 'aria-label': t('explorer.chat') }, mark()),
-        h('strong', null, 'tokio-socketio ', t('explorer.title')),
+        h('strong', null, h('span', null, 'tokio-socketio '), t('explorer.title')),
         this.who.element(),
         h('a', { class: 'quiet', href: './' }, t('explorer.chat')),
         h('button', { class: 'quiet language', type: 'button', onclick: () => this.#switchLanguage() }, icon('language'), t('language.other'))),
