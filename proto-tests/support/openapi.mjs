@@ -3,12 +3,18 @@ import assert from 'node:assert/strict';
 import Ajv from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 
-const known = new WeakMap();
+/** Documents by node, and what was made of them by their text: nodes with the same settings have the same. */
+const [known, made] = [new WeakMap(), new Map()];
 
 /** The document of a node, asked for once: `{document, operations: [{method, path, operation}], find, validate}`. */
 export function documentOf(node) {
-  if (!known.has(node)) known.set(node, fetch(`${node.httpUrl}/api/openapi.json`).then((answer) => answer.json()).then(read));
+  if (!known.has(node)) known.set(node, fetch(`${node.httpUrl}/api/openapi.json`).then((answer) => answer.text()).then(once));
   return known.get(node);
+}
+
+function once(text) {
+  if (!made.has(text)) made.set(text, read(JSON.parse(text)));
+  return made.get(text);
 }
 
 /** Fails unless the document has this answer to this request. */
