@@ -110,6 +110,9 @@ impl IntoResponse for Failure {
             Some(ms) => Some(ms.div_ceil(1000).max(1)),
             None => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         };
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -9,6 +9,7 @@ mod friends;
 mod groups;
 mod messages;
 mod operation;
+mod response;
 mod schema;
 mod system;
 mod users;

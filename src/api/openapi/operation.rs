@@ -7,7 +7,8 @@ use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 use serde_json::{Map, Value, json};
 
-use super::schema::{Field, field, id, named, nothing, object, or_null};
+use super::response::{content, enveloped, refused};
+use super::schema::{Field, field, id, nothing, or_null};
 use crate::api::Sources;
 use crate::api::answer::status_of;
 use crate::config::AuthMode;
@@ -295,33 +296,4 @@ impl Operation {
         }
         by_status.into_iter().map(|(status, codes)| (status, refused(status, &codes))).collect()
     }
-}
-
-fn content(about: &str, media_type: &str, schema: Value) -> Value {
-    json!({ "description": about, "content": { media_type: { "schema": schema } } })
-}
-
-fn enveloped(data: &Value) -> Value {
-    let envelope = object(
-        "The data, in its envelope.",
-        [
-            ("code", json!({ "const": 200 })),
-            ("message", json!({ "type": "string" })),
-            ("data", data.clone()),
-            ("timestamp", named("Timestamp")),
-        ],
-    );
-    content("Done.", "application/json", envelope)
-}
-
-fn refused(status: u16, codes: &[&str]) -> Value {
-    let mut schema = named("Refusal");
-    schema["properties"] = json!({ "code": { "const": status }, "error": { "enum": codes } });
-    let mut response = content(&format!("Refused: {}.", codes.join(", ")), "application/json", schema);
-    if [429, 503].contains(&status) {
-        response["headers"] = json!({
-            "Retry-After": { "description": "Seconds.", "required": true, "schema": { "type": "integer", "minimum": 1 } },
-        });
-    }
-    response
 }
