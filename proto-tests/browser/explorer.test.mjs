@@ -51,9 +51,9 @@ check('every operation of the document is listed, and named in both languages', 
   await page.getByText('Sends a message to a user or a group').waitFor();
 });
 
-for (const screen of ['desktop', 'phone']) {
-  check(`open mode, ${screen}: a message is sent and found again`, async (t) => {
-    const page = await open(t, at(node), { screen, allow: /400/ });
+for (const [screen, colorScheme] of [['desktop', 'light'], ['phone', 'dark']]) {
+  check(`open mode, ${screen}, ${colorScheme}: a message is sent and found again`, async (t) => {
+    const page = await open(t, at(node), { screen, colorScheme, allow: /400/ });
     await page.getByLabel('Who acts').fill('71');
     await choose(page, '/api/message/send', 'POST');
     await field(page, 'toUserId').fill('72');

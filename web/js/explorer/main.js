@@ -6,7 +6,7 @@ import { icon, mark } from '../icons.js';
 import { loadConfig } from '../server.js';
 import { Document } from './document.js';
 import { List } from './list.js';
-import { summaryOf } from './names.js';
+import { aboutAll, summaryOf } from './names.js';
 import { OperationView } from './operation.js';
 import { Who } from './who.js';
 import { WORDS } from './words.js';
@@ -62,7 +62,7 @@ class Explorer {
   #welcome() {
     const logIn = this.openapi.operations.find(({ id }) => id === 'logIn');
     return h('main', { class: 'welcome' }, h('h1', null, t('explorer.title')),
-      this.openapi.about.split('\n\n').map((paragraph) => h('p', null, paragraph.replaceAll('`', ''))),
+      aboutAll(this.openapi).split('\n\n').map((paragraph) => h('p', null, paragraph.replaceAll('`', ''))),
       !this.who.isOpen && h('p', null, t('explorer.token.hint', { name: summaryOf(logIn) })));
   }
 

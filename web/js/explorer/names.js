@@ -8,6 +8,11 @@ export function summaryOf({ id, summary }) {
   return OPERATIONS[currentLanguage()]?.[id] ?? summary;
 }
 
+/** What there is to know about all of them. */
+export function aboutAll({ about }) {
+  return OPERATIONS[currentLanguage()]?.about ?? about;
+}
+
 export function tagName({ name, about }) {
   return OPERATIONS[currentLanguage()]?.[name] ?? about.replace(/\.$/, '');
 }

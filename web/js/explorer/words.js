@@ -63,9 +63,12 @@ export const WORDS = {
   },
 };
 
-/** What is told of tags and operations, by name, where it is not told in English. */
+/** What is told of the API (`about`), of tags and of operations, by name, where it is not told in English. */
 export const OPERATIONS = {
   zh: {
+    about: '即时通讯服务的 HTTP 接口，与 Socket.IO 事件是同一组命令。\n\n响应是 {code, message, data, timestamp}。code 即 HTTP 状态码；'
+      + '不为 200 时，旁边有供程序判断的 error。参数可以放在路径、查询串、表单或 JSON 请求体中；数字也可以写成数字文本，未知参数会被忽略。'
+      + '请求体不超过 1 MiB。',
     user: '用户',
     message: '消息',
     group: '群组',
