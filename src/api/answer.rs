@@ -70,6 +70,7 @@ pub fn status_of(code: &str) -> StatusCode {
         }
         "already_a_member" | "already_friends" | "group_full" | "username_taken" | "email_taken"
         | "phone_taken" | "too_late" | "owner_cannot_leave" | "oneself" | "conflict" => StatusCode::CONFLICT,
+        "request_timeout" => StatusCode::REQUEST_TIMEOUT,
         "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,

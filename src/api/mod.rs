@@ -17,6 +17,7 @@ mod cluster;
 mod friends;
 mod groups;
 mod health;
+mod listen;
 mod messages;
 mod metrics;
 mod openapi;
@@ -24,7 +25,6 @@ mod params;
 mod users;
 mod web;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -75,10 +75,9 @@ impl Sources {
 const MAX_BODY: usize = 1 << 20;
 
 /// Serves the port until the future is dropped.
-///
-/// # Errors
-/// The listener broke.
-pub async fn serve(listener: TcpListener, sources: Sources, page: Page) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, sources: Sources, page: Page) {
+    let limits = &sources.config.limits;
+    let patience = limits.keep_alive_timeout.max(limits.head_timeout);
     let router = openapi::router(&sources.config)
         .merge(web::router(page))
         .fallback(|| async { Failure::new("not_found", "there is no such path") })
@@ -87,5 +86,5 @@ pub async fn serve(listener: TcpListener, sources: Sources, page: Page) -> std::
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(sources);
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+    listen::serve(listener, router, patience).await;
 }

@@ -2,11 +2,13 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
+use super::Sources;
 use super::answer::Failure;
 use crate::im::Id;
 use crate::proto::http::parse_query;
@@ -110,35 +112,41 @@ impl Form {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Params {
+impl FromRequest<Sources> for Params {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        Params::read(request, state, None).await
+    async fn from_request(request: Request, sources: &Sources) -> Result<Self, Failure> {
+        Params::read(request, sources, None).await
     }
 }
 
 /// As [`Params`], of a request whose body may be a bare list: the `messageIds`.
 pub struct Listed(pub Params);
 
-impl<S: Send + Sync> FromRequest<S> for Listed {
+impl FromRequest<Sources> for Listed {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        Params::read(request, state, Some("messageIds")).await.map(Listed)
+    async fn from_request(request: Request, sources: &Sources) -> Result<Self, Failure> {
+        Params::read(request, sources, Some("messageIds")).await.map(Listed)
     }
 }
 
 impl Params {
     /// Reads a request. `bare`: the name of a body that is a list.
-    async fn read<S: Send + Sync>(request: Request, state: &S, bare: Option<&str>) -> Result<Self, Failure> {
+    async fn read(request: Request, sources: &Sources, bare: Option<&str>) -> Result<Self, Failure> {
         let (mut head, body) = request.into_parts();
-        let path = RawPathParams::from_request_parts(&mut head, state).await.ok();
+        let path = RawPathParams::from_request_parts(&mut head, sources).await.ok();
         let query = head.uri.query().unwrap_or_default().to_owned();
         let form = Form::of(&head.headers);
-        let body = Bytes::from_request(Request::from_parts(head, body), state)
-            .await
-            .map_err(|_| Failure::new("body_too_large", "the body is larger than is allowed"))?;
+        let body = Bytes::from_request(Request::from_parts(head, body), sources);
+        let body = match timeout(sources.config.limits.head_timeout, body).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                return Err(Failure::new("body_too_large", "the body is larger than is allowed"));
+            }
+            Ok(Err(error)) => return Err(Failure::new("invalid_body", error.to_string())),
+            Err(_) => return Err(Failure::new("request_timeout", "the body takes too long to arrive")),
+        };
         let mut params = Params::default();
         params.add_body(form, &body, bare)?;
         params.add_query(&query);

@@ -277,7 +277,7 @@ impl Operation {
             codes.push("invalid_parameter");
         }
         if self.has_body() {
-            codes.extend(["invalid_body", "body_too_large", "unsupported_media_type"]);
+            codes.extend(["invalid_body", "request_timeout", "body_too_large", "unsupported_media_type"]);
         }
         match (mode, self.who) {
             (_, Who::Anybody) | (AuthMode::Open, Who::Holder | Who::ActorOrConcerned) => (),
