@@ -4,14 +4,16 @@
 mod client;
 mod engine;
 mod floor;
+mod groups;
 mod hist;
 mod link;
 mod proto;
 mod report;
+mod results;
 mod server;
-mod table;
 mod usage;
 mod work;
+mod workload;
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
@@ -24,12 +26,12 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    client::{Target, Transport},
     floor::EngineKind,
     proto::payload,
     report::Report,
     server::Server,
-    work::{Setup, broadcast::Pace},
+    work::{Setup, avalanche::Avalanche, broadcast::Pace, crowd, echo::Talk, jitter::Jitter, rooms::Shape},
+    workload::{Target, Transport},
 };
 
 #[derive(Parser)]
@@ -41,21 +43,27 @@ struct Cli {
 
 #[derive(Args)]
 struct Common {
-    /// The endpoint.
-    #[arg(long, default_value = "http://127.0.0.1:3000/socket.io/")]
-    url: String,
+    /// The endpoint; several of a cluster, with commas.
+    #[arg(long, value_delimiter = ',', default_value = "http://127.0.0.1:3000/socket.io/")]
+    url: Vec<String>,
     /// Further query parameters, e.g. `userId={n}`: {n} becomes the client's number, from 1.
     #[arg(long, default_value = "")]
     query: String,
-    /// The running server to account for, with its children.
-    #[arg(long, conflicts_with = "spawn")]
-    pid: Option<u32>,
+    /// The running servers to account for, with their children.
+    #[arg(long, value_delimiter = ',', conflicts_with = "spawn")]
+    pid: Vec<u32>,
     /// Start this server, wait for the port of --url, end it after the run. May begin with assignments.
     #[arg(long, value_name = "COMMAND")]
     spawn: Option<String>,
     /// Name of the server in the report.
     #[arg(long, default_value = "")]
     label: String,
+    /// Short name of the work in the report.
+    #[arg(long, default_value = "")]
+    key: String,
+    /// When this is run, and of which commit, for the report.
+    #[arg(long, default_value = "")]
+    run: String,
     #[arg(long, default_value_t = 1.0)]
     warmup_secs: f64,
     /// Give up when answers are due and nothing arrives for this long.
@@ -103,6 +111,9 @@ enum Command {
         /// Acks in flight per client.
         #[arg(long, default_value_t = 4)]
         in_flight: usize,
+        /// Let only so many clients speak at a time, with one ack in flight each, and hand the word on.
+        #[arg(long)]
+        speaking: Option<usize>,
         /// Bytes of the string argument.
         #[arg(long, default_value_t = 64)]
         size: usize,
@@ -141,6 +152,86 @@ enum Command {
         #[arg(long, default_value_t = 5.0)]
         secs: f64,
     },
+    /// Many rooms of a few members.
+    Rooms {
+        #[command(flatten)]
+        common: Common,
+        #[arg(long, default_value_t = 10_000)]
+        clients: usize,
+        #[arg(long, default_value_t = 1000)]
+        rooms: usize,
+        /// Clients of each room.
+        #[arg(long, default_value_t = 10)]
+        members: usize,
+        /// Emits on their way at a time, each in another room; must divide the rooms.
+        #[arg(long, default_value_t = 1000)]
+        outstanding: usize,
+        /// Count emits that arrive out of order instead of failing on them.
+        #[arg(long)]
+        any_order: bool,
+        #[arg(long, default_value_t = 64)]
+        size: usize,
+        #[arg(long, default_value_t = 5.0)]
+        secs: f64,
+    },
+    /// Stored messages to groups of users on nodes of a cluster, from as many processes as it takes.
+    Crowd {
+        #[command(flatten)]
+        common: Common,
+        /// The HTTP API of a node, where groups are made.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        api: SocketAddr,
+        #[arg(long, default_value_t = 30_000)]
+        users: usize,
+        #[arg(long, default_value_t = 500)]
+        group_size: usize,
+        /// Messages per second.
+        #[arg(long, default_value_t = 281.0)]
+        rate: f64,
+        #[arg(long, default_value_t = 64)]
+        size: usize,
+        #[arg(long, default_value_t = 60.0)]
+        secs: f64,
+        /// Processes that connect.
+        #[arg(long, default_value_t = 2)]
+        parts: usize,
+    },
+    /// One process of `crowd`: what it is to do comes on stdin.
+    #[command(hide = true)]
+    CrowdPart,
+    /// The first server is killed, and its clients come at once to the others.
+    Avalanche {
+        #[command(flatten)]
+        common: Common,
+        /// Process of the first server.
+        #[arg(long)]
+        victim: u32,
+        #[arg(long, default_value_t = 16_000)]
+        connections: usize,
+        /// Clients of the other servers.
+        #[arg(long, default_value_t = 1000)]
+        bystanders: usize,
+        /// How long to watch them afterwards: a ping interval, at least.
+        #[arg(long, default_value_t = 28.0)]
+        hold_secs: f64,
+    },
+    /// Messages to a group whose members are cut off again and again.
+    Jitter {
+        #[command(flatten)]
+        common: Common,
+        /// The HTTP API of a node, where the group is made.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        api: SocketAddr,
+        #[arg(long, default_value_t = 1000)]
+        clients: usize,
+        /// Messages per second.
+        #[arg(long, default_value_t = 10.0)]
+        rate: f64,
+        #[arg(long, default_value_t = 64)]
+        size: usize,
+        #[arg(long, default_value_t = 60.0)]
+        secs: f64,
+    },
     /// The bare-TCP floor server (WebSocket only).
     Floor {
         #[arg(long)]
@@ -151,8 +242,17 @@ enum Command {
         #[arg(long)]
         threads: Option<usize>,
     },
-    /// Markdown tables from files of report lines.
+    /// Markdown tables from files of report lines, and which goals hold.
     Table { files: Vec<PathBuf> },
+    /// Takes files of report lines into the results: `FOLDER/runs.jsonl`, plots beside it, RESULTS.md above it.
+    Results {
+        #[arg(long, default_value = "benches/results")]
+        folder: PathBuf,
+        /// What the runs were made on, in a sentence or two.
+        #[arg(long, default_value = "")]
+        machine: String,
+        files: Vec<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -172,9 +272,10 @@ fn execute(command: Command) -> Result<()> {
             return floor::serve(engine, listen, threads.unwrap_or_else(cores));
         }
         Command::Table { files } => {
-            print!("{}", table::render(&table::read(&files)?));
+            print!("{}", results::show(&files)?);
             return Ok(());
         }
+        Command::Results { folder, machine, files } => return results::write(&folder, &files, &machine),
         Command::Idle { common, connections, settle_secs, hold_secs } => {
             let (settle, hold) = (seconds(settle_secs)?, seconds(hold_secs)?);
             run(common, connections.iter().copied().max().unwrap_or(0), false, |setup| {
@@ -184,9 +285,10 @@ fn execute(command: Command) -> Result<()> {
         Command::Connect { common, connections } => {
             run(common, connections, false, |setup| work::connect::run(setup, connections))?
         }
-        Command::Echo { common, clients, in_flight, size, secs } => {
+        Command::Echo { common, clients, in_flight, speaking, size, secs } => {
             let time = seconds(secs)?;
-            run(common, clients, true, |setup| work::echo::run(setup, clients, in_flight, size, time))?
+            let talk = speaking.map_or(Talk::All(in_flight), Talk::Turns);
+            run(common, clients, true, |setup| work::echo::run(setup, clients, talk, size, time))?
         }
         Command::Flood { common, clients, events, size } => {
             run(common, clients, true, |setup| work::flood::run(setup, clients, events, size))?
@@ -197,6 +299,42 @@ fn execute(command: Command) -> Result<()> {
             run(common, clients, true, |setup| {
                 work::broadcast::run(setup, clients, size, pace, any_order, time)
             })?
+        }
+        Command::Rooms { common, clients, rooms, members, outstanding, any_order, size, secs } => {
+            let time = seconds(secs)?;
+            let shape = Shape { clients, rooms, members, outstanding };
+            run(common, clients, true, |setup| work::rooms::run(setup, shape, size, any_order, time))?
+        }
+        Command::Crowd { common, api, users, group_size, rate, size, secs, parts } => {
+            let plan = crowd::Plan {
+                urls: common.url.clone(),
+                users,
+                group_size,
+                rate,
+                size,
+                warmup_secs: common.warmup_secs,
+                secs,
+                stall_secs: common.stall_secs,
+                concurrency: common.concurrency,
+                parts,
+                groups: Vec::new(),
+                part: 0,
+            };
+            run(common, users, true, |setup| crowd::run(api, setup, plan))?
+        }
+        Command::CrowdPart => {
+            return crowd::part(|plan| {
+                let numbers = (plan.part + 1, plan.parts);
+                plan.urls.iter().map(|url| Ok(Target { numbers, ..target(url, "userId={n}")? })).collect()
+            });
+        }
+        Command::Avalanche { common, victim, connections, bystanders, hold_secs } => {
+            let plan = Avalanche { connections, bystanders, victim, hold: seconds(hold_secs)? };
+            run(common, connections + bystanders, true, |setup| work::avalanche::run(setup, plan))?
+        }
+        Command::Jitter { common, api, clients, rate, size, secs } => {
+            let plan = Jitter { api, clients, rate, size, time: seconds(secs)? };
+            run(common, clients + 1, true, |setup| work::jitter::run(setup, &plan))?
         }
     };
     if report.cpu.generator_limited {
@@ -218,28 +356,44 @@ fn run(
 ) -> Result<Report> {
     ensure!(clients <= payload::MAX_CLIENTS, "at most {} clients", payload::MAX_CLIENTS);
     ensure!(common.concurrency > 0, "--concurrency must be positive");
-    let (host, addr, path) = split_url(&common.url)?;
-    let target = Target {
-        addr,
-        host,
-        path,
-        query: common.query,
-        transport: common.transport,
-        keep_post,
-        post_links: 1024.max(if keep_post { clients } else { 0 }),
-    };
+    let mut targets = Vec::new();
+    for url in &common.url {
+        targets.push(Target {
+            transport: common.transport,
+            keep_post,
+            post_links: 1024.max(if keep_post { clients } else { 0 }),
+            ..target(url, &common.query)?
+        });
+    }
+    let first = targets.first().context("--url names no server")?.addr;
     let server = match common.spawn {
-        Some(command) => Server::spawn(&command, addr)?,
+        Some(command) => Server::spawn(&command, first)?,
         None => Server::running(common.pid),
     };
     let (warmup, stall) = (seconds(common.warmup_secs)?, seconds(common.stall_secs)?);
     let (sources, concurrency) = (common.sources, common.concurrency);
-    let report = work(Setup { target, sources, concurrency, warmup, stall, server })?;
-    Ok(Report { server: common.label, ..report })
+    let report = work(Setup { targets, sources, concurrency, warmup, stall, server })?;
+    Ok(Report { server: common.label, key: common.key, run: common.run, ..report })
 }
 
 fn seconds(value: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(value).with_context(|| format!("{value} seconds"))
+}
+
+/// A server for WebSocket clients.
+fn target(url: &str, query: &str) -> Result<Target> {
+    let (host, addr, path) = split_url(url)?;
+    let query = query.to_owned();
+    Ok(Target {
+        addr,
+        host,
+        path,
+        query,
+        numbers: (1, 1),
+        transport: Transport::Ws,
+        keep_post: true,
+        post_links: 1024,
+    })
 }
 
 /// Host header, address and path of an `http://` URL.
