@@ -89,6 +89,7 @@ impl Plan {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Seen {
     delivered: u64,
+    own: u64,
     latency: Vec<(usize, u64)>,
     report: Report,
 }
@@ -167,12 +168,13 @@ pub fn run(api: SocketAddr, setup: Setup, mut plan: Plan) -> Result<Report> {
     sleep((from + Duration::from_secs_f64(plan.secs)).saturating_duration_since(Instant::now()));
     let window = window.stop(&server)?;
 
-    let (mut latency, mut delivered) = (Histogram::new(), 0);
+    let (mut latency, mut delivered, mut own) = (Histogram::new(), 0, 0);
     let mut seen = Vec::new();
     for part in 0..plan.parts {
         let part: Seen = serde_json::from_str(&parts.hear(part)?)?;
         latency.add_counts(&part.latency);
         delivered += part.delivered;
+        own += part.own;
         seen.push(part.report);
     }
     window.fill(delivered, &mut report);
@@ -185,6 +187,7 @@ pub fn run(api: SocketAddr, setup: Setup, mut plan: Plan) -> Result<Report> {
     let offered = plan.rate * (plan.group_size - 1) as f64;
     report.figures.insert("offered_per_s".into(), round(offered, 0));
     report.figures.insert("missing".into(), 0.0);
+    report.figures.insert("came_to_their_sender".into(), own as f64);
     report.note = "latency: from the moment that the message was due".into();
     Ok(report)
 }
@@ -196,14 +199,20 @@ struct Crowd {
     missing: u64,
     due_acks: u64,
     delivered: u64,
+    /// Messages that came to the one who had sent them.
+    own: u64,
     record_from_ns: u64,
     latency: Histogram,
     packet: Vec<u8>,
 }
 
 impl Crowd {
+    fn user(&self, client: usize) -> usize {
+        client * self.plan.parts + self.plan.part
+    }
+
     fn group_of(&self, client: usize) -> u64 {
-        self.plan.groups[(client * self.plan.parts + self.plan.part) / self.plan.group_size]
+        self.plan.groups[self.user(client) / self.plan.group_size]
     }
 
 }
@@ -215,6 +224,11 @@ impl Workload for Crowd {
         ensure!(message.group == group, "client {client} of group {group} got {message:?}");
         let last = std::mem::replace(&mut self.clients[client].0, message.seq);
         ensure!(message.seq > last, "client {client} got {} after {last}", message.seq);
+        if message.from == self.user(client) as u64 + 1 {
+            // Where a node has read it from the store, it no longer knows which connection it came by.
+            self.own += 1;
+            return Ok(());
+        }
         let due = &mut self.clients[client].1;
         *due = due.checked_sub(1).with_context(|| format!("client {client} got one too many: {message:?}"))?;
         self.missing -= 1;
@@ -258,6 +272,7 @@ pub fn part(target: impl Fn(&Plan) -> Result<Vec<crate::workload::Target>>) -> R
         clients,
         due_acks: 0,
         delivered: 0,
+        own: 0,
         record_from_ns: begin_ns + warmup_ns,
         latency: Histogram::new(),
         packet: Vec::new(),
@@ -292,7 +307,7 @@ pub fn part(target: impl Fn(&Plan) -> Result<Vec<crate::workload::Target>>) -> R
     let mut seen = Seen { delivered: crowd.delivered - before, ..Seen::default() };
     window.close(&server, seen.delivered, &mut seen.report)?;
     engine.finish(&mut crowd).with_context(|| format!("{} deliveries are missing", crowd.missing))?;
-    seen.latency = crowd.latency.counts();
+    (seen.own, seen.latency) = (crowd.own, crowd.latency.counts());
     println!("{}", serde_json::to_string(&seen)?);
     Ok(())
 }
