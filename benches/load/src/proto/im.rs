@@ -38,8 +38,6 @@ pub fn put_sync(out: &mut Vec<u8>, id: u64, group: u64, after: u64) {
 pub struct Message {
     pub group: u64,
     pub seq: u64,
-    /// The user who has sent it.
-    pub from: u64,
     pub stamp: u64,
 }
 
@@ -56,13 +54,12 @@ pub fn read_answer(args: &[u8]) -> Result<Message> {
 }
 
 fn read_body(json: &[u8]) -> Result<Message> {
-    let damaged = || format!("a message without number, sender, group or stamp: {}", super::packet::show(json));
+    let damaged = || format!("a message without number, group or stamp: {}", super::packet::show(json));
     let (seq, rest) = number(json, b"\"seq\":").with_context(damaged)?;
-    let (from, rest) = number(rest, b"\"fromUserId\":").with_context(damaged)?;
     let (group, rest) = number(rest, b"\"groupId\":").with_context(damaged)?;
     let content = behind(rest, b"\"content\":\"").with_context(damaged)?;
     let digits = content.get(..STAMP).and_then(|digits| std::str::from_utf8(digits).ok()).with_context(damaged)?;
-    Ok(Message { group, seq, from, stamp: u64::from_str_radix(digits, 16).with_context(damaged)? })
+    Ok(Message { group, seq, stamp: u64::from_str_radix(digits, 16).with_context(damaged)? })
 }
 
 fn behind<'a>(json: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
@@ -107,7 +104,7 @@ mod tests {
         let packet = r#"427["send_message",{"groupId":3,"messageType":1,"content":"0000000000000abcxxxx"}]"#;
         assert_eq!(String::from_utf8(out).unwrap(), packet);
         let message = r#"{"id":9,"conversation":"g:3","seq":12,"fromUserId":1,"groupId":3,"messageType":1,"content":"0000000000000abcxxxx"}"#;
-        let expected = Message { group: 3, seq: 12, from: 1, stamp: 0xABC };
+        let expected = Message { group: 3, seq: 12, stamp: 0xABC };
         let event = format!("[\"group_message\",{message}]");
         assert_eq!(read_message(event.as_bytes()).unwrap().unwrap(), expected);
         let answer = format!("[{{\"success\":true,\"message\":\"ok\",\"data\":{message}}}]");
