@@ -112,8 +112,9 @@ impl Engine {
     pub fn restart<W: Workload>(&mut self, client: usize, place: usize, workload: &mut W) -> Result<()> {
         self.tally.joined -= usize::from(self.clients[client].is_joined());
         self.clients[client].restart(place);
-        let begun =
-            self.with(client, workload, Client::start).and_then(|()| self.with(client, workload, Client::act));
+        let begun = self
+            .with(client, workload, Client::start)
+            .and_then(|()| self.with(client, workload, Client::act));
         begun.or_else(|error| self.lose(client, workload, error))
     }
 
@@ -121,8 +122,7 @@ impl Engine {
     pub fn let_speak<W: Workload>(&mut self, workload: &mut W) -> Result<()> {
         while let Some(number) = workload.due() {
             workload.speak(number, &mut self.clients[number].out(), Instant::now());
-            self.with(number, workload, Client::act)
-                .or_else(|error| self.lose(number, workload, error))?;
+            self.with(number, workload, Client::act).or_else(|error| self.lose(number, workload, error))?;
         }
         Ok(())
     }

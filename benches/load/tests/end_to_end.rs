@@ -194,9 +194,10 @@ fn a_broadcast_lost_doubled_or_damaged_fails_the_run() {
         (b"abcdefgh", b"bacdefgh"),
     ] {
         for order in ["", " --any-order"] {
-            for work in
-                ["broadcast --clients 3 --outstanding 1", "rooms --clients 3 --rooms 1 --members 3 --outstanding 1"]
-            {
+            for work in [
+                "broadcast --clients 3 --outstanding 1",
+                "rooms --clients 3 --rooms 1 --members 3 --outstanding 1",
+            ] {
                 let addr = proxy(floor.addr, find, put);
                 let output = load(addr, &format!("{work} --secs 0.2{order}"));
                 assert!(!output.status.success(), "{work} took {put:?} for {find:?}{order}");

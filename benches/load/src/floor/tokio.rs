@@ -95,7 +95,8 @@ async fn talk(conn: &Arc<Conn>, all: &All) -> Result<()> {
                 continue;
             }
         }
-        let end = SCRATCH.with_borrow_mut(|(buf, answers)| receive(conn, all, &mut session, &mut tail, buf, answers))?;
+        let end = SCRATCH
+            .with_borrow_mut(|(buf, answers)| receive(conn, all, &mut session, &mut tail, buf, answers))?;
         if end {
             return Ok(());
         }

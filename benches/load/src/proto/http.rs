@@ -46,7 +46,9 @@ pub fn parse(data: &[u8]) -> Result<Option<(Response<'_>, usize)>> {
         }
     }
     let Some(total) = body_start.checked_add(length) else { bail!("a body of {length} bytes") };
-    Ok(data.get(body_start..total).map(|body| (Response { status, body, closes, accept, retry_after }, total)))
+    Ok(data
+        .get(body_start..total)
+        .map(|body| (Response { status, body, closes, accept, retry_after }, total)))
 }
 
 #[cfg(test)]
@@ -60,7 +62,10 @@ mod tests {
             assert_eq!(parse(&wire[..cut]).unwrap(), None, "cut at {cut}");
         }
         let (response, used) = parse(wire).unwrap().unwrap();
-        assert_eq!(response, Response { status: 200, body: b"hello", closes: true, accept: None, retry_after: None });
+        assert_eq!(
+            response,
+            Response { status: 200, body: b"hello", closes: true, accept: None, retry_after: None }
+        );
         assert_eq!(used, wire.len() - 4);
     }
 

@@ -13,7 +13,8 @@ const STAMP: usize = 16;
 
 /// Nanoseconds of a clock that all processes of the machine share.
 pub fn now_ns() -> u64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
 }
 
 /// Appends the packet that sends a text of `size` bytes to a group.
@@ -29,8 +30,11 @@ pub fn put_message(out: &mut Vec<u8>, id: u64, group: u64, stamp: u64, size: usi
 
 /// Appends the packet that asks for what a group has after a number.
 pub fn put_sync(out: &mut Vec<u8>, id: u64, group: u64, after: u64) {
-    write!(out, "42{id}[\"sync_messages\",{{\"conversation\":\"g:{group}\",\"afterSeq\":{after},\"limit\":500}}]")
-        .expect("writing to memory");
+    write!(
+        out,
+        "42{id}[\"sync_messages\",{{\"conversation\":\"g:{group}\",\"afterSeq\":{after},\"limit\":500}}]"
+    )
+    .expect("writing to memory");
 }
 
 /// A message to a group, as it arrives.
@@ -58,7 +62,8 @@ fn read_body(json: &[u8]) -> Result<Message> {
     let (seq, rest) = number(json, b"\"seq\":").with_context(damaged)?;
     let (group, rest) = number(rest, b"\"groupId\":").with_context(damaged)?;
     let content = behind(rest, b"\"content\":\"").with_context(damaged)?;
-    let digits = content.get(..STAMP).and_then(|digits| std::str::from_utf8(digits).ok()).with_context(damaged)?;
+    let digits =
+        content.get(..STAMP).and_then(|digits| std::str::from_utf8(digits).ok()).with_context(damaged)?;
     Ok(Message { group, seq, stamp: u64::from_str_radix(digits, 16).with_context(damaged)? })
 }
 
@@ -116,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_page_is_read() {
-        let page = br#"[{"success":true,"message":"ok","data":{"messages":[{"seq":4},{"seq":5}],"hasMore":true}}]"#;
+        let page =
+            br#"[{"success":true,"message":"ok","data":{"messages":[{"seq":4},{"seq":5}],"hasMore":true}}]"#;
         assert_eq!(read_page(page).unwrap(), Page { seqs: vec![4, 5], has_more: true });
         assert!(read_page(br#"[{"success":false,"message":"no"}]"#).is_err());
     }

@@ -82,27 +82,52 @@ const GOALS: [Goal; 30] = [
     ("idle", "5 times less than any peer", Rss, OfBestPeer(0.2)),
     ("idle-polling", "idle polling session: at most 3 KiB", Rss, AtMost(3072.0)),
     ("idle", "idle CPU, 16,000 connections: at most half of the best peer's", IdleCpu, OfBestPeer(0.5)),
-    ("connect", "WebSocket handshake to connect, CPU: at most 1.5 times the floor's", Cpu, OfFloor(FLOOR, 1.5)),
+    (
+        "connect",
+        "WebSocket handshake to connect, CPU: at most 1.5 times the floor's",
+        Cpu,
+        OfFloor(FLOOR, 1.5),
+    ),
     ("connect-upgrade", "polling, then upgrade: 3 times the best peer's rate", Rate, OfBestPeer(3.0)),
     ("echo", "echo, CPU: at most 1.2 times the floor's", Cpu, OfFloor(FLOOR, 1.2)),
     ("echo", "echo, CPU: 2 times less than the best peer", Cpu, OfBestPeer(0.5)),
     ("echo", "echo, p99: under 2 ms", P99, AtMost(2000.0)),
     ("flood", "flood: 1,000,000 round trips per second on one core of server", RatePerCore, AtLeast(1e6)),
-    ("broadcast", "broadcast to 1,000, CPU: at most half of one bare write per message", Cpu, OfFloor(FLOOR_EACH, 0.5)),
+    (
+        "broadcast",
+        "broadcast to 1,000, CPU: at most half of one bare write per message",
+        Cpu,
+        OfFloor(FLOOR_EACH, 0.5),
+    ),
     ("broadcast-10k", "broadcast to 10,000, CPU: at most 1.1 times the floor's", Cpu, OfFloor(FLOOR, 1.1)),
     ("broadcast-10k", "broadcast to 10,000, p99: at most 1.2 times the floor's", P99, OfFloor(FLOOR, 1.2)),
     ("rooms", "1,000 rooms of 10, CPU: at most 1.3 times the floor's", Cpu, OfFloor(FLOOR, 1.3)),
     ("crowd", "30,000 connections over two nodes: 140,000 deliveries per second", Rate, AtLeast(140_000.0)),
     ("crowd", "the same, p99: under 1 s", P99, AtMost(1e6)),
     ("crowd", "the same: none missing", Named("missing"), AtMost(0.0)),
-    ("cross-node", "cross-node message: at most 1.5 times a bare PUBLISH", Named("typing_median_us"), Of("publish_median_us", 1.5)),
+    (
+        "cross-node",
+        "cross-node message: at most 1.5 times a bare PUBLISH",
+        Named("typing_median_us"),
+        Of("publish_median_us", 1.5),
+    ),
     ("cross-node", "at most 1 Redis command", Named("redis_commands_per_message"), AtMost(1.0)),
     ("avalanche", "avalanche: all connected again", Named("not_there_at_the_end"), AtMost(0.0)),
     ("avalanche", "none refused without Retry-After", Named("refused_without_retry_after"), AtMost(0.0)),
     ("avalanche", "none that came back cut off again", Named("cut_off_again"), AtMost(0.0)),
     ("avalanche", "bystanders all kept", Named("bystanders_lost"), AtMost(0.0)),
-    ("avalanche", "their heartbeats on time: a ping at least every 26 s", Named("bystanders_longest_ping_gap_s"), AtMost(26.0)),
-    ("avalanche", "at most 1.5 times as long as the floor's accept loop", Named("all_connected_again_s"), OfFloor("floor-epoll", 1.5)),
+    (
+        "avalanche",
+        "their heartbeats on time: a ping at least every 26 s",
+        Named("bystanders_longest_ping_gap_s"),
+        AtMost(26.0),
+    ),
+    (
+        "avalanche",
+        "at most 1.5 times as long as the floor's accept loop",
+        Named("all_connected_again_s"),
+        OfFloor("floor-epoll", 1.5),
+    ),
     ("jitter", "jitter: every message to every client", Named("delivered"), Equal("expected")),
     ("jitter", "pushed in order", Named("pushed_out_of_order"), AtMost(0.0)),
     ("jitter", "nobody cut off by the server", Named("cut_off_by_the_server"), AtMost(0.0)),
@@ -120,7 +145,8 @@ struct Verdict {
 }
 
 pub fn render(runs: &Runs) -> String {
-    let mut text = String::from("| goal | ours | floor | best peer | ratio | holds |\n|---|--:|--:|--:|--:|---|\n");
+    let mut text =
+        String::from("| goal | ours | floor | best peer | ratio | holds |\n|---|--:|--:|--:|--:|---|\n");
     for goal in GOALS {
         let Some(verdict) = judge(runs, goal) else {
             let _ = writeln!(text, "| {} | | | | | not measured |", goal.1);
@@ -157,11 +183,13 @@ fn judge(runs: &Runs, (key, _, figure, bound): Goal) -> Option<Verdict> {
         Flat(_) => return None,
     };
     let holds = holds && (!matches!(bound, Equal(_)) || ratio == Some(1.0));
-    let mark = |server: &str| if runs.is_generator_limited(key, server) { " (generator's limit)" } else { "" };
+    let mark =
+        |server: &str| if runs.is_generator_limited(key, server) { " (generator's limit)" } else { "" };
     Some(Verdict {
         ours: figure.show(ours) + mark(OURS),
         floor: floor.map_or_else(String::new, |value| figure.show(value) + mark(floor_name)),
-        peer: peer.map_or_else(String::new, |(name, value)| format!("{} {name}{}", figure.show(value), mark(name))),
+        peer: peer
+            .map_or_else(String::new, |(name, value)| format!("{} {name}{}", figure.show(value), mark(name))),
         ratio: ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
         holds,
     })
@@ -179,7 +207,8 @@ pub fn growth(runs: &Runs, key: &str, server: &str) -> Vec<(u64, f64)> {
     scales.sort_unstable();
     scales.dedup();
     let at = |scale| {
-        let values = runs.of(key, server).filter(|run| run.scale == Some(scale)).filter_map(|run| Cpu.of(run));
+        let values =
+            runs.of(key, server).filter(|run| run.scale == Some(scale)).filter_map(|run| Cpu.of(run));
         Some((scale, median(values.collect())?))
     };
     scales.into_iter().filter_map(at).collect()
@@ -209,7 +238,8 @@ mod tests {
     use crate::results::WORKS;
 
     fn run(server: &str, scale: u64, cpu: f64) -> Report {
-        let mut run = Report { key: "echo".into(), server: server.into(), scale: Some(scale), ..Report::default() };
+        let mut run =
+            Report { key: "echo".into(), server: server.into(), scale: Some(scale), ..Report::default() };
         run.cpu.server_cpu_us_per_op = Some(cpu);
         run.ops_per_sec = 1000.0 / cpu;
         run.figures.insert("delivered".into(), 5.0);

@@ -12,7 +12,8 @@ pub fn render(runs: &Runs, machine: &str) -> String {
             works.push(&run.key);
         }
     }
-    let made: String = works.iter().map(|(when, works)| format!("- {when}: {}\n", works.join(", "))).collect();
+    let made: String =
+        works.iter().map(|(when, works)| format!("- {when}: {}\n", works.join(", "))).collect();
     let goals = goals::render(runs);
     let tables = table::render(&runs.0);
     format!(
@@ -38,7 +39,11 @@ mod tests {
             run.run = when.into();
             run
         };
-        let runs = Runs(vec![at("echo", "ours", "day 2"), at("echo", "node", "day 1"), at("flood", "ours", "day 1")]);
+        let runs = Runs(vec![
+            at("echo", "ours", "day 2"),
+            at("echo", "node", "day 1"),
+            at("flood", "ours", "day 1"),
+        ]);
         let page = render(&runs, "A machine.");
         assert!(page.ends_with("## When\n\n- day 1: echo, flood\n- day 2: echo\n"), "{page}");
         assert!(page.contains("| echo ws | node |") && page.contains("not measured"), "{page}");

@@ -79,10 +79,13 @@ pub fn all(runs: &Runs) -> Vec<(&'static str, String)> {
 fn bars(runs: &Runs, panels: &[Panel]) -> String {
     let (mut body, mut y) = (String::new(), 10.0);
     for panel in panels {
-        let figures = |server: &str| -> Vec<f64> { runs.of(panel.key, server).filter_map(panel.figure).collect() };
+        let figures =
+            |server: &str| -> Vec<f64> { runs.of(panel.key, server).filter_map(panel.figure).collect() };
         let rows: Vec<_> = SERVERS
             .iter()
-            .filter_map(|(server, name)| Some((*server, *name, super::median(figures(server))?, figures(server))))
+            .filter_map(|(server, name)| {
+                Some((*server, *name, super::median(figures(server))?, figures(server)))
+            })
             .collect();
         if rows.is_empty() {
             continue;
@@ -100,7 +103,10 @@ fn bars(runs: &Runs, panels: &[Panel]) -> String {
                 LABELS - 8.0,
                 class(server),
             );
-            let (low, high) = (place(all.iter().copied().fold(f64::MAX, f64::min)), place(all.iter().copied().fold(0.0, f64::max)));
+            let (low, high) = (
+                place(all.iter().copied().fold(f64::MAX, f64::min)),
+                place(all.iter().copied().fold(0.0, f64::max)),
+            );
             if all.len() > 1 {
                 let mid = y + 10.0;
                 let _ = writeln!(body, r#"<path class="spread" d="M{low:.1} {mid}H{high:.1}"/>"#);
@@ -135,16 +141,19 @@ fn short(value: f64) -> String {
 fn growth(runs: &Runs) -> String {
     const HEIGHT: f64 = 150.0;
     let (mut body, mut top) = (String::new(), 10.0);
-    for (key, title) in
-        [("growth-connections", "CPU of each message, by connections"), ("growth-rooms", "CPU of each delivery, by rooms")]
-    {
+    for (key, title) in [
+        ("growth-connections", "CPU of each message, by connections"),
+        ("growth-rooms", "CPU of each delivery, by rooms"),
+    ] {
         let lines: Vec<_> = SERVERS
             .iter()
             .map(|(server, name)| (*server, *name, goals::growth(runs, key, server)))
             .filter(|(.., points)| points.len() > 1)
             .collect();
         let points = || lines.iter().flat_map(|(.., points)| points.iter().copied());
-        let (Some(first), Some(last)) = (points().map(|point| point.0).min(), points().map(|point| point.0).max()) else {
+        let (Some(first), Some(last)) =
+            (points().map(|point| point.0).min(), points().map(|point| point.0).max())
+        else {
             continue;
         };
         let most = points().map(|point| point.1).fold(f64::MIN_POSITIVE, f64::max) * 1.1;
@@ -158,16 +167,33 @@ fn growth(runs: &Runs) -> String {
         scales.sort_unstable();
         scales.dedup();
         for scale in scales {
-            let _ = writeln!(body, r#"<text class="dim" x="{:.1}" y="{}" text-anchor="middle">{scale}</text>"#, x(scale), base + 16.0);
+            let _ = writeln!(
+                body,
+                r#"<text class="dim" x="{:.1}" y="{}" text-anchor="middle">{scale}</text>"#,
+                x(scale),
+                base + 16.0
+            );
         }
         for (server, name, points) in &lines {
-            let path: Vec<_> = points.iter().map(|(scale, value)| format!("{:.1} {:.1}", x(*scale), y(*value))).collect();
+            let path: Vec<_> =
+                points.iter().map(|(scale, value)| format!("{:.1} {:.1}", x(*scale), y(*value))).collect();
             let _ = writeln!(body, r#"<path class="line {}" d="M{}"/>"#, class(server), path.join("L"));
             for (scale, value) in points {
-                let _ = writeln!(body, r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#, x(*scale), y(*value) - 6.0, short(*value));
+                let _ = writeln!(
+                    body,
+                    r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
+                    x(*scale),
+                    y(*value) - 6.0,
+                    short(*value)
+                );
             }
             if let Some((_, value)) = points.last() {
-                let _ = writeln!(body, r#"<text class="dim" x="{}" y="{:.1}">{name}</text>"#, LABELS + BARS + 28.0, y(*value) + 4.0);
+                let _ = writeln!(
+                    body,
+                    r#"<text class="dim" x="{}" y="{:.1}">{name}</text>"#,
+                    LABELS + BARS + 28.0,
+                    y(*value) + 4.0
+                );
             }
         }
         top = base + ROW;

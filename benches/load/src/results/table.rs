@@ -18,9 +18,11 @@ pub fn render(reports: &[Report]) -> String {
     let busy = busy.into_iter().filter(|report| report.ops > 0 || report.figures.is_empty()).collect();
     let figures = reports.iter().filter(|report| !report.figures.is_empty()).collect();
     let mut tables = Vec::new();
-    for (head, reports, row) in
-        [(BUSY, busy, busy_row as fn(&[&Report]) -> String), (IDLE, idle, idle_row), (FIGURES, figures, figures_row)]
-    {
+    for (head, reports, row) in [
+        (BUSY, busy, busy_row as fn(&[&Report]) -> String),
+        (IDLE, idle, idle_row),
+        (FIGURES, figures, figures_row),
+    ] {
         let rows: String = rows(&reports).iter().map(|runs| row(runs)).collect();
         if !rows.is_empty() {
             tables.push(format!("{head}{rows}"));
@@ -84,7 +86,12 @@ fn figures_row(runs: &[&Report]) -> String {
     for name in runs[0].figures.keys() {
         let value = median(runs.iter().filter_map(|run| run.figures.get(name).copied()).collect());
         let value = (value.unwrap_or(f64::NAN) * 1000.0).round() / 1000.0;
-        let _ = write!(figures, "{}{} {value}", if figures.is_empty() { "" } else { ", " }, name.replace('_', " "));
+        let _ = write!(
+            figures,
+            "{}{} {value}",
+            if figures.is_empty() { "" } else { ", " },
+            name.replace('_', " ")
+        );
     }
     if !runs[0].note.is_empty() {
         let _ = write!(figures, " ({})", runs[0].note);

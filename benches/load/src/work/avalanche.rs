@@ -128,8 +128,7 @@ pub fn run(setup: Setup, plan: Avalanche) -> Result<Report> {
     kill(Pid::from_raw(clients.plan.victim as i32), Signal::SIGKILL).context("killing the node")?;
     let mut last = (0, Instant::now());
     let everybody = |clients: &Clients, engine: &Engine| {
-        clients.fallen.iter().all(|fallen| *fallen)
-            && engine.tally.joined + clients.bystanders_lost == total
+        clients.fallen.iter().all(|fallen| *fallen) && engine.tally.joined + clients.bystanders_lost == total
     };
     while !everybody(&clients, &engine) {
         clients.step(&mut engine, after(LOOK_EVERY))?;

@@ -201,7 +201,6 @@ impl Crowd {
     fn group_of(&self, client: usize) -> u64 {
         self.plan.groups[(client * self.plan.parts + self.plan.part) / self.plan.group_size]
     }
-
 }
 
 impl Workload for Crowd {
@@ -212,7 +211,8 @@ impl Workload for Crowd {
         let last = std::mem::replace(&mut self.clients[client].0, message.seq);
         ensure!(message.seq > last, "client {client} got {} after {last}", message.seq);
         let due = &mut self.clients[client].1;
-        *due = due.checked_sub(1).with_context(|| format!("client {client} got one too many: {message:?}"))?;
+        *due =
+            due.checked_sub(1).with_context(|| format!("client {client} got one too many: {message:?}"))?;
         self.missing -= 1;
         self.delivered += 1;
         if message.stamp >= self.record_from_ns {

@@ -131,7 +131,7 @@ pub fn run(setup: Setup, clients: usize, talk: Talk, size: usize, time: Duration
     };
     ensure!(clients > 0 && in_flight > 0 && speaking > 0, "clients and acks in flight must be positive");
     // Else the clients whose turn it is would meet.
-    ensure!(clients % speaking == 0, "--speaking must divide --clients");
+    ensure!(clients.is_multiple_of(speaking), "--speaking must divide --clients");
     let mut report = setup.report("echo", clients, Some(size), &text);
     report.scale = matches!(talk, Talk::Turns(_)).then_some(clients as u64);
     let (concurrency, warmup) = (setup.concurrency, setup.warmup);

@@ -186,7 +186,9 @@ impl Workload for Group {
 
     fn done(&self) -> bool {
         self.acts.is_due(Instant::now())
-            || self.stopping && self.due_acks == 0 && self.members.iter().all(|member| member.last == self.sent)
+            || self.stopping
+                && self.due_acks == 0
+                && self.members.iter().all(|member| member.last == self.sent)
     }
 }
 

@@ -94,7 +94,10 @@ impl Workload for Rooms {
     fn event(&mut self, client: usize, array: &[u8], _: &mut Out<'_>, now: Instant) -> Result<()> {
         let Some(read) = self.payload.read_bcast(array) else { return Ok(()) };
         let place = read.and_then(|(room, seq)| {
-            (room < self.shape.rooms).then(|| self.shape.member(room, client)).flatten().map(|member| (room, seq, member))
+            (room < self.shape.rooms)
+                .then(|| self.shape.member(room, client))
+                .flatten()
+                .map(|member| (room, seq, member))
         });
         let Some((room, seq, member)) = place else {
             bail!("client {client} got what is not for it: {}", show(array));
@@ -140,7 +143,8 @@ impl Workload for Rooms {
 pub fn run(setup: Setup, shape: Shape, size: usize, any_order: bool, time: Duration) -> Result<Report> {
     check_size(size)?;
     shape.check()?;
-    let text = format!(", {} rooms of {}, {} emits outstanding", shape.rooms, shape.members, shape.outstanding);
+    let text =
+        format!(", {} rooms of {}, {} emits outstanding", shape.rooms, shape.members, shape.outstanding);
     let mut report = setup.report("rooms", shape.clients, Some(size), &text);
     report.scale = Some(shape.rooms as u64);
     let (concurrency, warmup) = (setup.concurrency, setup.warmup);
