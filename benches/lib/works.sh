@@ -44,6 +44,8 @@ sizes_of() {
 arguments_of() {
   local secs=3 warmup=1 events=50000 connections=4000 steps=4000,16000 settle=2 hold=26 crowd=10000 rooms=1000
   if $QUICK; then secs=0.5 warmup=0.2 events=3000 connections=500 steps=200,800 settle=0.5 hold=1 crowd=1000 rooms=100; fi
+  # Compilers at run time want their time.
+  case $QUICK:$1 in false:netty) warmup=4 ;; false:node | false:bun) warmup=2 ;; esac
   local window="--secs $secs --warmup-secs $warmup"
   case $1:$2 in
     # It has no heartbeat.

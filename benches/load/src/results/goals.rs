@@ -171,6 +171,10 @@ fn judge(runs: &Runs, (key, _, figure, bound): Goal) -> Option<Verdict> {
     };
     let floor = of(floor_name);
     let peer = best_peer(runs, key, figure);
+    // Of nothing there is no share: the run was too short to see it.
+    if matches!(bound, OfBestPeer(_)) && peer.is_none_or(|(_, value)| value <= 0.0) {
+        return None;
+    }
     let over = |other: f64, most: f64| (Some(ours / other), ours / other <= most);
     let (ratio, holds) = match bound {
         AtMost(most) => (None, ours <= most),

@@ -14,6 +14,12 @@ pub fn render(runs: &Runs, machine: &str) -> String {
     }
     let made: String =
         works.iter().map(|(when, works)| format!("- {when}: {}\n", works.join(", "))).collect();
+    let quick = match works.keys().any(|when| when.contains("quick")) {
+        true => {
+            "**Some of these runs were quick ones, which only show that all works: not for quoting.**\n\n"
+        }
+        false => "",
+    };
     let goals = goals::render(runs);
     let tables = table::render(&runs.0);
     format!(
@@ -21,7 +27,7 @@ pub fn render(runs: &Runs, machine: &str) -> String {
          and how far to trust them is in [README.md](README.md), what a host needs in \
          [docs/performance.md](../docs/performance.md).\n\n{machine}\n\n## Goals\n\nComputed from the medians below. \
          The floor is `sio-load floor` on tokio, unless the goal names another; a ratio is ours over what the goal \
-         compares it with.\n\n{goals}\n## Plots\n\nBars are medians, the thin line is the spread of the runs.\n\n\
+         compares it with.\n\n{quick}{goals}\n## Plots\n\nBars are medians, the thin line is the spread of the runs.\n\n\
          ![CPU time of each unit of work](results/cpu.svg)\n\n![Idle connections](results/idle.svg)\n\n\
          ![As work grows](results/growth.svg)\n\n## All figures\n\n{tables}\n## When\n\n{made}"
     )

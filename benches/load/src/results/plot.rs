@@ -183,7 +183,7 @@ fn growth(runs: &Runs) -> String {
                     body,
                     r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
                     x(*scale),
-                    y(*value) - 6.0,
+                    y(*value) + if *server == OURS { -6.0 } else { 16.0 },
                     short(*value)
                 );
             }
