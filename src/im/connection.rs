@@ -1,5 +1,6 @@
 //! Connections come and go.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -107,8 +108,21 @@ impl Im {
         let mut greeting = json!({ "userId": user.id(), "nodeId": self.options.node_id, "serverTime": now });
         if socket.recovered() {
             greeting["recovered"] = true.into();
+            self.leave_former_groups(user.id(), socket);
         }
         socket.emit("connected", greeting);
+    }
+
+    /// Makes a socket leave the rooms that it has come back to, of groups that its user is no member of any more.
+    fn leave_former_groups(self: &Arc<Self>, user: u64, socket: &Socket) {
+        let (im, socket) = (self.clone(), socket.clone());
+        self.runtime.spawn(async move {
+            let groups: HashSet<_> =
+                im.roster.groups(user).into_iter().map(|group| Room::Group(group).name()).collect();
+            let rooms = socket.rooms().await;
+            let of_groups = rooms.into_iter().filter(|room| Room::is_of_group(room));
+            of_groups.filter(|room| !groups.contains(room)).for_each(|room| socket.leave(room));
+        });
     }
 
     fn farewell(self: &Arc<Self>, socket: &Socket, reason: CloseReason) {

@@ -25,8 +25,9 @@ const CATCH_UP: &str = "im.catch_up";
 impl Im {
     /// Listens to the other nodes.
     pub(super) fn hear_others(self: &Arc<Self>) {
-        self.hear(MESSAGE, |im, (conversation, seq, created_at, previous_at, json): PushArgs| {
+        self.hear(MESSAGE, |im, (id, conversation, seq, created_at, previous_at, json): PushArgs| {
             im.delivery.handle(&Push {
+                id,
                 conversation,
                 seq,
                 created_at,
@@ -36,7 +37,7 @@ impl Im {
             });
         });
         self.hear(MEMBER, |im, (user, group, is_member): (u64, u64, bool)| {
-            im.roster.set_member(user, group, is_member);
+            im.set_member(user, group, is_member);
         });
         self.hear(BLOCK, |im, (user, by, is_blocked): (u64, u64, bool)| {
             im.roster.set_blocked(user, by, is_blocked);
@@ -44,10 +45,7 @@ impl Im {
         self.hear(REPLACE, |im, (user, since, id): (u64, Timestamp, String)| {
             im.put_out_older(user, since, &id);
         });
-        self.hear(CATCH_UP, |im, (after,): (u64,)| {
-            let im = im.clone();
-            im.runtime.clone().spawn(async move { im.catch_up(after).await });
-        });
+        self.hear(CATCH_UP, |im, (after,): (u64,)| im.catch_up(after));
     }
 
     fn hear<T: serde::de::DeserializeOwned + 'static>(
@@ -90,14 +88,22 @@ impl Im {
     fn publish_in(&self, mut rooms: impl Iterator<Item = Room>, push: &Push) -> bool {
         let Some(first) = rooms.next() else { return true };
         let nodes = rooms.fold(self.io.to(first.to_string()), |nodes, room| nodes.to(room.to_string()));
-        let args = (push.conversation, push.seq, push.created_at, push.previous_at, &*push.json);
+        let args = (push.id, push.conversation, push.seq, push.created_at, push.previous_at, &*push.json);
         nodes.server_side_emit(MESSAGE, args)
     }
 
     /// Takes a change of membership into effect, on every node.
     pub(super) fn member_changed(&self, user: u64, group: u64, is_member: bool) {
-        self.roster.set_member(user, group, is_member);
+        self.set_member(user, group, is_member);
         self.io.to(Room::User(user).to_string()).server_side_emit(MEMBER, (user, group, is_member));
+    }
+
+    fn set_member(&self, user: u64, group: u64, is_member: bool) {
+        self.roster.set_member(user, group, is_member);
+        if !is_member {
+            // Who is cut off now is not to come back to the group.
+            self.io.to(Room::User(user).to_string()).local().leave(Room::Group(group).name());
+        }
     }
 
     /// Takes a block, or its end, into effect on every node.
@@ -127,4 +133,4 @@ impl Im {
     }
 }
 
-type PushArgs = (Conversation, u64, Timestamp, Option<Timestamp>, Box<RawValue>);
+type PushArgs = (u64, Conversation, u64, Timestamp, Option<Timestamp>, Box<RawValue>);

@@ -26,6 +26,11 @@ impl Room {
         std::iter::once(one).chain(other)
     }
 
+    /// Whether a room of this name is one of a group.
+    pub fn is_of_group(name: &str) -> bool {
+        name.strip_prefix("group_").is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
     /// Its name, to be shared.
     pub fn name(self) -> Arc<str> {
         self.to_string().into()

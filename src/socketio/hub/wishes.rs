@@ -91,6 +91,7 @@ impl Hub {
                 }
             }
             Op::Rooms { target, join, leave } => {
+                self.leave_absent(&target, &leave);
                 for member in self.select(&target) {
                     self.move_rooms(member.socket, &join, &leave);
                 }
