@@ -92,6 +92,7 @@ avalanche_of_floors() {
   for port in 13191 13192 13193; do
     "$LOAD" floor --listen "127.0.0.1:$port" --engine "$(engine_of "$1")" 2> /dev/null &
     floors+=("$!")
+    disown "$!" # or the shell tells that one of them was killed
   done
   sleep 0.5
   attempt "$1" avalanche "$LOAD" avalanche --label "$1" --key avalanche --run "$RUN" --url "$(urls_of 13191 13192 13193)" \
@@ -102,6 +103,6 @@ avalanche_of_floors() {
 stop_floors() {
   local pid
   for pid in "${floors[@]}"; do kill "$pid" 2> /dev/null || true; done
-  for pid in "${floors[@]}"; do wait "$pid" 2> /dev/null || true; done
+  for pid in "${floors[@]}"; do while kill -0 "$pid" 2> /dev/null; do sleep 0.05; done; done
   floors=()
 }
