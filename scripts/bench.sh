@@ -67,10 +67,10 @@ present=$(prepare_servers "$SERVERS")
 start=$SECONDS
 for round in $(seq "$ROUNDS"); do
   for work in $WORKS; do
-    if is_cluster_work "$work" || ((round > $(rounds_of "$work"))); then continue; fi
+    if is_cluster_work "$work" || ((round > $(rounds_of any "$work"))); then continue; fi
     say "round $round: $work ($((SECONDS - start)) s)"
     for server in $present; do
-      if serves "$server" "$work"; then run_work "$server" "$work"; fi
+      if serves "$server" "$work" && ((round <= $(rounds_of "$server" "$work"))); then run_work "$server" "$work"; fi
     done
   done
 done

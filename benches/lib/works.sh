@@ -9,11 +9,11 @@ known_work() {
   esac
 }
 
-# Works that take long are done less often, so that the whole is done while one waits.
+# rounds_of SERVER WORK: works that take long are done less often, so that the whole is done while one waits.
 rounds_of() {
-  case $1 in
-    idle | idle-polling) echo 1 ;;
-    connect-polling | echo-polling | broadcast-10k | rooms | growth-*) echo $((ROUNDS < 2 ? ROUNDS : 2)) ;;
+  case $1:$2 in
+    *:idle | *:idle-polling | netty:broadcast-10k | netty:rooms) echo 1 ;;
+    *:connect-polling | *:echo-polling | *:broadcast-10k | *:rooms | *:growth-*) echo $((ROUNDS < 2 ? ROUNDS : 2)) ;;
     *) echo "$ROUNDS" ;;
   esac
 }
