@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use mysql_async::prelude::Queryable as _;
 
-use crate::{Options, median, row};
+use crate::{Options, Work, median, report};
 
 /// Rows of one transaction: what the store commits together at most.
 const ROWS: usize = 512;
@@ -42,10 +42,11 @@ pub async fn run(options: &Options) -> Result<()> {
         rates.push((number - before) as f64 / start.elapsed().as_secs_f64());
     }
     connection.query_drop("DROP TABLE bench_messages").await?;
-    let rate = median(rates);
-    row(
+    report(
+        options,
+        Work::Stored,
         &format!("rows that the database takes by itself, {ROWS} in a statement, one connection"),
-        format!("{rate:.0} per second"),
+        &[("rows_per_s", median(rates))],
         "the same table and rows",
     );
     Ok(())

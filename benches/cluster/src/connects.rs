@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::client::Client;
 use crate::process::{calls, difference};
-use crate::{Options, row};
+use crate::{Options, Work, report};
 
 /// Commands that a connect may cause. Renewals of leases, and what keeps the link alive, are not among them.
 const OF_CONNECTS: [&str; 8] =
@@ -35,9 +35,11 @@ pub async fn run(options: &Options) -> Result<()> {
         let of_connects: u64 =
             called.iter().filter(|(name, _)| OF_CONNECTS.contains(&name.as_str())).map(|(_, n)| n).sum();
         let note: Vec<_> = called.iter().map(|(name, n)| format!("{name} {n}")).collect();
-        row(
-            &format!("Redis commands of each connect, {count} users {what}"),
-            format!("{:.2}", of_connects as f64 / count as f64),
+        report(
+            options,
+            Work::RedisConnects,
+            &format!("connects of {count} users, {what}"),
+            &[("redis_commands_of_each_connect", of_connects as f64 / count as f64)],
             &note.join(", "),
         );
         drop(clients);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Said};
 use crate::process::{calls, difference};
-use crate::{Options, median, p99, row};
+use crate::{Options, Work, median, p99, report};
 
 pub async fn run(options: &Options) -> Result<()> {
     let [first, second] = options.ports[..] else { anyhow::bail!("--ports names two") };
@@ -35,27 +35,26 @@ pub async fn run(options: &Options) -> Result<()> {
         let called = difference(&before, &calls(&options.redis).await?);
         per_message.push(called.get("publish").copied().unwrap_or(0) as f64 / options.messages as f64);
     }
-    let (bare_median, event_median) = (median(bare.clone()), median(events.clone()));
-    row("bare Redis PUBLISH to a subscriber, round trip", us(&bare), "the floor");
-    row(
-        "`typing`, client to client on another node",
-        us(&events),
-        &format!("{:.2} times the bare round trip", event_median / bare_median),
-    );
     let after_ack: Vec<_> = pushes.iter().zip(&acks).map(|(pushed, acked)| pushed - acked).collect();
-    row("`send_message`, client to client on another node, commit included", us(&pushes), "");
-    row("the same to its ack: the commit", us(&acks), "");
-    row(
-        "the push after the ack",
-        format!("median {:.0} µs", median(after_ack.clone())),
-        &format!("{:.2} times the bare round trip", median(after_ack) / bare_median),
+    report(
+        options,
+        Work::CrossNode,
+        "one message after the other, client to client on another node",
+        &[
+            ("publish_median_us", median(bare.clone())),
+            ("publish_p99_us", p99(bare)),
+            ("typing_median_us", median(events.clone())),
+            ("typing_p99_us", p99(events)),
+            ("send_message_median_us", median(pushes.clone())),
+            ("send_message_p99_us", p99(pushes)),
+            ("send_message_to_its_ack_median_us", median(acks.clone())),
+            ("send_message_to_its_ack_p99_us", p99(acks)),
+            ("push_after_ack_median_us", median(after_ack)),
+            ("redis_commands_per_message", median(per_message)),
+        ],
+        "publish: a bare Redis PUBLISH to a subscriber, the floor; typing: an event that is not stored",
     );
-    row("PUBLISH commands of each private message", format!("{:.3}", median(per_message)), "goal: at most 1");
     Ok(())
-}
-
-fn us(values: &[f64]) -> String {
-    format!("median {:.0} µs, p99 {:.0} µs", median(values.to_vec()), p99(values.to_vec()))
 }
 
 async fn typing(sender: &mut Client, receiver: &mut Client) -> Result<f64> {

@@ -1,6 +1,7 @@
 //! Measures a running cluster (`scripts/start-cluster.sh`) against what it stands on, in one run: the way of an event
 //! from node to node against a bare Redis PUBLISH, messages that are acked against rows that the database takes by itself.
-//! Prints Markdown. Every message is counted: a missing one is an error, not a lower figure.
+//! Prints a line of JSON for each work, as `sio-load` does. Every message is counted: a missing one is an error, not a
+//! lower figure.
 
 mod client;
 mod commits;
@@ -10,7 +11,8 @@ mod process;
 mod throughput;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use serde_json::json;
 
 /// Where the cluster is, and how much is done.
 #[derive(Clone, Debug, Parser)]
@@ -37,16 +39,40 @@ pub struct Options {
     /// Alternating rounds, whose median counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// When this is run, and of which commit, for the report.
+    #[arg(long, default_value = "")]
+    run: String,
+    /// What is measured; all, unless given.
+    #[arg(value_enum)]
+    works: Vec<Work>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Work {
+    /// One message after the other, from node to node.
+    CrossNode,
+    /// What connects cost Redis.
+    RedisConnects,
+    /// As many stored messages as go.
+    Stored,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let options = Options::parse();
-    println!("| work | figure | |\n|---|--:|---|");
-    latency::run(&options).await?;
-    connects::run(&options).await?;
-    throughput::run(&options).await?;
-    commits::run(&options).await
+    let wanted = |work| options.works.is_empty() || options.works.contains(&work);
+    if wanted(Work::CrossNode) {
+        latency::run(&options).await?;
+    }
+    if wanted(Work::RedisConnects) {
+        connects::run(&options).await?;
+    }
+    if wanted(Work::Stored) {
+        throughput::run(&options).await?;
+        commits::run(&options).await?;
+    }
+    Ok(())
 }
 
 /// The value in the middle.
@@ -61,7 +87,14 @@ pub fn p99(mut values: Vec<f64>) -> f64 {
     values.get(values.len() * 99 / 100).copied().unwrap_or(f64::NAN)
 }
 
-/// A line of the table.
-pub fn row(work: &str, figure: String, note: &str) {
-    println!("| {work} | {figure} | {note} |");
+/// A line of the report: the work, and its figures by name, the unit at the name's end.
+pub fn report(options: &Options, work: Work, text: &str, figures: &[(&str, f64)], note: &str) {
+    let figure = |(name, value): &(&str, f64)| ((*name).to_owned(), json!((value * 1000.0).round() / 1000.0));
+    let figures: serde_json::Map<_, _> = figures.iter().map(figure).collect();
+    let key = work.to_possible_value().map(|value| value.get_name().to_owned());
+    let line = json!({
+        "server": "ours", "key": key, "run": options.run, "work": text, "command": "cluster", "transport": "ws",
+        "figures": figures, "note": note,
+    });
+    println!("{line}");
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Said};
 use crate::process::cpu_us;
-use crate::{Options, median, row};
+use crate::{Options, Work, median, report};
 
 /// Pairs of users, and messages that each sender has under way.
 const PAIRS: u64 = 100;
@@ -22,12 +22,13 @@ pub async fn run(options: &Options) -> Result<()> {
         rates.push(done.rate);
         cpu.push(done.cpu_us);
     }
-    row(
+    report(
+        options,
+        Work::Stored,
         &format!("`send_message` from node to node, {PAIRS} pairs, {IN_FLIGHT} in flight"),
-        format!("{:.0} per second", median(rates)),
+        &[("messages_per_s", median(rates)), ("cpu_of_both_nodes_us_per_message", median(cpu))],
         "acked, stored and pushed, all counted",
     );
-    row("CPU of both nodes for each of them", format!("{:.1} µs", median(cpu)), "");
     Ok(())
 }
 

@@ -9,14 +9,10 @@
 //! ```
 //! What is not in the picture ends the run with an error: a load generator that forgives measures something else.
 
-use std::{
-    io::Write,
-    net::{IpAddr, SocketAddr},
-    time::Instant,
-};
+use std::{io::Write, net::IpAddr};
 
 use anyhow::{Context, Result, bail};
-use mio::{Registry, Token};
+use mio::Token;
 
 use crate::{
     link::{Await, Got, Link},
@@ -25,95 +21,19 @@ use crate::{
         packet::{self, Packet},
         ws,
     },
+    workload::{Cx, Out, Refused, Target, Transport, Workload},
 };
 
 /// A POST is cut at packet borders to stay below this, and below the server's `maxPayload`.
 const POST_LIMIT_BYTES: usize = 100_000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Transport {
-    Ws,
-    Polling,
-    Upgrade,
-}
-
-/// Where and how all clients connect.
-pub struct Target {
-    pub addr: SocketAddr,
-    pub host: String,
-    pub path: String,
-    /// Further query parameters; `{n}` stands for the client's number from 1.
-    pub query: String,
-    pub transport: Transport,
-    /// Whether a POST's connection is kept for the next one. Off where 16,000 clients must do with 20,000 files.
-    pub keep_post: bool,
-    pub post_links: usize,
-}
-
-/// What a command does with what its clients receive. Answers go into `out` and are flushed together.
-pub trait Workload {
-    fn ack(
-        &mut self,
-        _client: usize,
-        id: u64,
-        _args: &[u8],
-        _out: &mut Out<'_>,
-        _now: Instant,
-    ) -> Result<()> {
-        bail!("an ack {id} that nobody asked for")
-    }
-    fn event(&mut self, _client: usize, _array: &[u8], _out: &mut Out<'_>, _now: Instant) -> Result<()> {
-        Ok(())
-    }
-    fn done(&self) -> bool {
-        false
-    }
-}
-
-/// Where packets to the server are put.
-pub struct Out<'a> {
-    buf: &'a mut Vec<u8>,
-    ws: Option<[u8; 4]>,
-}
-
-impl Out<'_> {
-    pub fn packet(&mut self, data: &[u8]) {
-        match self.ws {
-            Some(key) => ws::put_masked(self.buf, ws::TEXT, key, data),
-            None => {
-                if !self.buf.is_empty() {
-                    self.buf.push(packet::SEPARATOR);
-                }
-                self.buf.extend_from_slice(data);
-            }
-        }
-    }
-}
-
-/// Counted over all clients.
-#[derive(Default)]
-pub struct Tally {
-    /// Clients that are connected to the namespace by their final transport.
-    pub joined: usize,
-    pub pings: u64,
-    /// Packets received, pings apart: moves as long as the run does.
-    pub progress: u64,
-    pub posts_open: usize,
-    pub posts_waiting: std::collections::VecDeque<usize>,
-}
-
-/// What a client needs from the event loop to act.
-pub struct Cx<'a, W> {
-    pub workload: &'a mut W,
-    pub tally: &'a mut Tally,
-    pub target: &'a Target,
-    pub registry: &'a Registry,
-    pub now: Instant,
-}
-
 pub struct Client {
     number: usize,
     from: IpAddr,
+    /// Which of the servers it talks to.
+    pub place: usize,
+    /// Whatever arrives stays in the socket: as if the network had gone.
+    pub cut: bool,
     links: [Link; 2],
     /// The link that carries this client's packets as frames, once one does.
     ws: Option<usize>,
@@ -128,11 +48,13 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(number: usize, from: IpAddr) -> Self {
+    pub fn new(number: usize, from: IpAddr, place: usize) -> Self {
         let key = ((number as u32).wrapping_mul(0x9E37_79B9) | 1).to_ne_bytes();
         Self {
             number,
             from,
+            place,
+            cut: false,
             links: [Link::new(), Link::new()],
             ws: None,
             probed: false,
@@ -145,14 +67,24 @@ impl Client {
         }
     }
 
+    /// The same client with nothing of its connection left, for another try at this server. Dropped sockets with
+    /// unread data answer the server with a reset, as a host does that has forgotten them.
+    pub fn restart(&mut self, place: usize) {
+        *self = Self::new(self.number, self.from, place);
+    }
+
+    pub fn is_joined(&self) -> bool {
+        self.joined
+    }
+
     pub fn token(number: usize, link: usize) -> Token {
         Token(number * 2 + link)
     }
 
     pub fn out(&mut self) -> Out<'_> {
         match self.ws {
-            Some(link) => Out { buf: &mut self.links[link].out, ws: Some(self.key) },
-            None => Out { buf: &mut self.pending, ws: None },
+            Some(link) => Out::frames(&mut self.links[link].out, self.key),
+            None => Out::parts(&mut self.pending),
         }
     }
 
@@ -176,7 +108,7 @@ impl Client {
         scratch: &mut [u8],
         cx: &mut Cx<'_, W>,
     ) -> Result<()> {
-        loop {
+        while !self.cut {
             match self.links[link].read(scratch).with_context(|| self.whereabouts(link))? {
                 Got::Drained => break,
                 Got::End if self.links[link].awaiting == Await::Nothing => {
@@ -276,7 +208,12 @@ impl Client {
         let asked = std::mem::replace(&mut self.links[link].awaiting, Await::Nothing);
         let expected = if asked == Await::Switch { 101 } else { 200 };
         if response.status != expected {
-            bail!("HTTP {} {}", response.status, packet::show(response.body));
+            return Err(Refused {
+                status: response.status,
+                retry_after: response.retry_after,
+                why: packet::show(response.body),
+            }
+            .into());
         }
         match asked {
             Await::Switch => {
@@ -310,6 +247,7 @@ impl Client {
         match packet::parse(data)? {
             Packet::Ping(rest) => {
                 cx.tally.pings += 1;
+                cx.workload.pinged(self.number, cx.now);
                 let pong = [b"3", rest].concat();
                 self.out().packet(&pong);
                 return Ok(());
@@ -326,7 +264,11 @@ impl Client {
                 self.joined = true;
                 match cx.target.transport {
                     Transport::Upgrade => self.switch(1, cx)?,
-                    _ => cx.tally.joined += 1,
+                    _ => {
+                        cx.tally.joined += 1;
+                        let number = self.number;
+                        cx.workload.joined(number, &mut self.out(), cx.now);
+                    }
                 }
             }
             Packet::ProbeAnswer => self.probed = true,
@@ -381,7 +323,7 @@ impl Client {
         let (sid_name, sid) = if self.sid.is_empty() { ("", "") } else { ("&sid=", self.sid.as_str()) };
         let out = &mut self.links[link].out;
         write!(out, "{method} {path}?EIO=4&transport=polling{sid_name}{sid}")?;
-        put_query(out, &cx.target.query, self.number)?;
+        put_query(out, cx.target, self.number)?;
         write!(out, " HTTP/1.1\r\nHost: {host}\r\n")?;
         if method == "POST" {
             write!(out, "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: {}\r\n", body.len())?;
@@ -401,7 +343,7 @@ impl Client {
         let (sid_name, sid) = if self.sid.is_empty() { ("", "") } else { ("&sid=", self.sid.as_str()) };
         let out = &mut self.links[link].out;
         write!(out, "GET {path}?EIO=4&transport=websocket{sid_name}{sid}")?;
-        put_query(out, &cx.target.query, self.number)?;
+        put_query(out, cx.target, self.number)?;
         write!(
             out,
             " HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -431,9 +373,10 @@ impl Client {
     }
 }
 
-fn put_query(out: &mut Vec<u8>, query: &str, number: usize) -> Result<()> {
+fn put_query(out: &mut Vec<u8>, target: &Target, client: usize) -> Result<()> {
+    let Target { query, numbers: (first, step), .. } = target;
     if !query.is_empty() {
-        write!(out, "&{}", query.replace("{n}", &(number + 1).to_string()))?;
+        write!(out, "&{}", query.replace("{n}", &(first + client * step).to_string()))?;
     }
     Ok(())
 }

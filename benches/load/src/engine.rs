@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use mio::{Events, Poll};
 
-use crate::client::{Client, Cx, Out, Tally, Target, Workload};
+use crate::{
+    client::Client,
+    workload::{Cx, Out, Tally, Target, Workload},
+};
 
 const SCRATCH_BYTES: usize = 256 * 1024;
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
@@ -19,7 +22,7 @@ pub struct Engine {
     events: Events,
     scratch: Box<[u8]>,
     clients: Vec<Client>,
-    target: Target,
+    targets: Vec<Target>,
     sources: u8,
     stall: Duration,
     pub tally: Tally,
@@ -31,26 +34,38 @@ impl Workload for Quiet {}
 
 impl Engine {
     /// `sources` is how many loopback addresses (127.0.0.1 and up) the clients come from.
-    pub fn new(target: Target, sources: u8, stall: Duration) -> Result<Self> {
+    pub fn new(targets: Vec<Target>, sources: u8, stall: Duration) -> Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(4096),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             clients: Vec::new(),
-            target,
+            targets,
             sources,
             stall,
             tally: Tally::default(),
         })
     }
 
-    /// Connects clients until there are `total`, at most `concurrency` of them on their way at a time.
+    /// Connects clients until there are `total`, at most `concurrency` of them on their way at a time, to one server
+    /// after the other where there are several.
     pub fn connect_to(&mut self, total: usize, concurrency: usize) -> Result<()> {
+        let places = self.targets.len();
+        self.connect_each_to(total, concurrency, |number| number % places)
+    }
+
+    /// The same, with a choice of server.
+    pub fn connect_each_to(
+        &mut self,
+        total: usize,
+        concurrency: usize,
+        place: impl Fn(usize) -> usize,
+    ) -> Result<()> {
         let mut last = (0, Instant::now());
         while self.tally.joined < total {
             while self.clients.len() < total && self.clients.len() - self.tally.joined < concurrency {
                 let number = self.clients.len();
-                self.clients.push(Client::new(number, self.source(number)));
+                self.clients.push(Client::new(number, self.source(number), place(number)));
                 self.with(number, &mut Quiet, Client::start)?;
                 self.with(number, &mut Quiet, Client::act)?;
             }
@@ -93,26 +108,71 @@ impl Engine {
         self.with(client, workload, Client::act)
     }
 
+    /// Drops what a client has of a connection, and begins anew at a server.
+    pub fn restart<W: Workload>(&mut self, client: usize, place: usize, workload: &mut W) -> Result<()> {
+        self.tally.joined -= usize::from(self.clients[client].is_joined());
+        self.clients[client].restart(place);
+        let begun = self
+            .with(client, workload, Client::start)
+            .and_then(|()| self.with(client, workload, Client::act));
+        begun.or_else(|error| self.lose(client, workload, error))
+    }
+
+    /// Lets the clients that the workload names say what they have to say.
+    pub fn let_speak<W: Workload>(&mut self, workload: &mut W) -> Result<()> {
+        while let Some(number) = workload.due() {
+            workload.speak(number, &mut self.clients[number].out(), Instant::now());
+            self.with(number, workload, Client::act).or_else(|error| self.lose(number, workload, error))?;
+        }
+        Ok(())
+    }
+
+    /// From now on a client hears nothing, and its server is not told.
+    pub fn cut(&mut self, client: usize) {
+        self.clients[client].cut = true;
+    }
+
+    /// How many servers there are.
+    pub fn places(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Asks the workload what it makes of a client's broken connection.
+    fn lose<W: Workload>(&mut self, client: usize, workload: &mut W, error: anyhow::Error) -> Result<()> {
+        workload.lost(client, error, Instant::now())?;
+        self.tally.joined -= usize::from(self.clients[client].is_joined());
+        let place = self.clients[client].place;
+        self.clients[client].restart(place);
+        Ok(())
+    }
+
     fn turn<W: Workload>(&mut self, workload: &mut W, wait: Duration) -> Result<Instant> {
         match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }
         let mut now = Instant::now();
+        let mut lost = Vec::new();
         for event in &self.events {
             let (number, link) = (event.token().0 / 2, event.token().0 % 2);
             now = Instant::now();
             let client = &mut self.clients[number];
+            let mut end = Ok(());
             if event.is_writable() {
-                client.on_writable(link)?;
+                end = client.on_writable(link);
             }
-            if event.is_readable() || event.is_error() || event.is_read_closed() {
-                let registry = self.poll.registry();
-                let mut cx = Cx { workload, tally: &mut self.tally, target: &self.target, registry, now };
-                client.on_readable(link, &mut self.scratch, &mut cx)?;
+            if end.is_ok() && (event.is_readable() || event.is_error() || event.is_read_closed()) {
+                let (registry, target) = (self.poll.registry(), &self.targets[client.place]);
+                let mut cx = Cx { workload, tally: &mut self.tally, target, registry, now };
+                end = client.on_readable(link, &mut self.scratch, &mut cx);
             }
+            lost.extend(end.err().map(|error| (number, error)));
         }
-        while self.tally.posts_open < self.target.post_links
+        for (number, error) in lost {
+            self.lose(number, workload, error)?;
+        }
+        self.let_speak(workload)?;
+        while self.tally.posts_open < self.targets[0].post_links
             && let Some(number) = self.tally.posts_waiting.pop_front()
         {
             self.clients[number].post_may_go();
@@ -127,14 +187,13 @@ impl Engine {
         workload: &mut W,
         action: impl FnOnce(&mut Client, &mut Cx<'_, W>) -> Result<()>,
     ) -> Result<()> {
-        let registry = self.poll.registry();
-        let now = Instant::now();
-        let mut cx = Cx { workload, tally: &mut self.tally, target: &self.target, registry, now };
+        let (registry, target) = (self.poll.registry(), &self.targets[self.clients[number].place]);
+        let mut cx = Cx { workload, tally: &mut self.tally, target, registry, now: Instant::now() };
         action(&mut self.clients[number], &mut cx)
     }
 
     fn source(&self, number: usize) -> IpAddr {
-        IpAddr::V4(match self.target.addr.ip() {
+        IpAddr::V4(match self.targets[0].addr.ip() {
             IpAddr::V4(ip) if ip.is_loopback() && self.sources > 0 => {
                 Ipv4Addr::new(127, 0, 0, 1 + (number % usize::from(self.sources)) as u8)
             }

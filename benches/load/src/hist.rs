@@ -53,6 +53,19 @@ impl Histogram {
         self.max = self.max.max(value);
     }
 
+    /// What another process needs to take this in: bucket and count of those that hold something.
+    pub fn counts(&self) -> Vec<(usize, u64)> {
+        self.counts.iter().copied().enumerate().filter(|(_, count)| *count > 0).collect()
+    }
+
+    pub fn add_counts(&mut self, counts: &[(usize, u64)]) {
+        for &(bucket, count) in counts {
+            self.counts[bucket] += count;
+            self.total += count;
+            self.max = self.max.max(upper_bound(bucket));
+        }
+    }
+
     /// The smallest bucket bound that at least `quantile` (0 to 1) of the values do not exceed; 0 when empty.
     pub fn quantile(&self, quantile: f64) -> u64 {
         let rank = ((self.total as f64 * quantile).ceil() as u64).clamp(1, self.total.max(1));
@@ -97,6 +110,15 @@ mod tests {
             assert!(index == 0 || upper_bound(index - 1) < value, "{value} belongs below bucket {index}");
             assert!(upper_bound(index) - value <= value / SUB as u64, "{value} is reported too coarsely");
         }
+    }
+
+    #[test]
+    fn counts_are_taken_in() {
+        let (mut one, mut two) = (Histogram::new(), Histogram::new());
+        (1..=50).for_each(|v| one.record(v));
+        (51..=60).for_each(|v| two.record(v));
+        two.add_counts(&one.counts());
+        assert_eq!((two.quantile(0.5), two.quantile(1.0)), (30, 60));
     }
 
     #[test]

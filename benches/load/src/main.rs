@@ -1,159 +1,38 @@
 //! Load generator for Socket.IO servers, and the floor that they are measured against. One thread, one epoll, its
 //! own protocol code. Each run prints one JSON line on stdout and fails on any wrong or missing answer.
 
+mod cli;
 mod client;
 mod engine;
 mod floor;
+mod groups;
 mod hist;
 mod link;
 mod proto;
 mod report;
+mod results;
 mod server;
-mod table;
 mod usage;
 mod work;
+mod workload;
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
-    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, Parser, Subcommand};
+use clap::Parser as _;
 
 use crate::{
-    client::{Target, Transport},
-    floor::EngineKind,
+    cli::{Cli, Command, Common},
     proto::payload,
     report::Report,
     server::Server,
-    work::{Setup, broadcast::Pace},
+    work::{Setup, avalanche::Avalanche, broadcast::Pace, crowd, echo::Talk, jitter::Jitter, rooms::Shape},
+    workload::{Target, Transport},
 };
-
-#[derive(Parser)]
-#[command(about = "Load generator for Socket.IO servers that speak the `echo` contract")]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Args)]
-struct Common {
-    /// The endpoint.
-    #[arg(long, default_value = "http://127.0.0.1:3000/socket.io/")]
-    url: String,
-    /// Further query parameters, e.g. `userId={n}`: {n} becomes the client's number, from 1.
-    #[arg(long, default_value = "")]
-    query: String,
-    /// The running server to account for, with its children.
-    #[arg(long, conflicts_with = "spawn")]
-    pid: Option<u32>,
-    /// Start this server, wait for the port of --url, end it after the run. May begin with assignments.
-    #[arg(long, value_name = "COMMAND")]
-    spawn: Option<String>,
-    /// Name of the server in the report.
-    #[arg(long, default_value = "")]
-    label: String,
-    #[arg(long, default_value_t = 1.0)]
-    warmup_secs: f64,
-    /// Give up when answers are due and nothing arrives for this long.
-    #[arg(long, default_value_t = 20.0)]
-    stall_secs: f64,
-    #[arg(long, value_enum, default_value = "ws")]
-    transport: Transport,
-    /// Clients on their way to being connected at a time.
-    #[arg(long, default_value_t = 128)]
-    concurrency: usize,
-    /// Loopback addresses (127.0.0.1 and up) to connect from; 0 leaves it to the kernel.
-    #[arg(long, default_value_t = 8)]
-    sources: u8,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Memory and CPU of idle connections.
-    Idle {
-        #[command(flatten)]
-        common: Common,
-        /// Numbers of connections, rising.
-        #[arg(long, value_delimiter = ',', default_value = "4000,16000")]
-        connections: Vec<usize>,
-        /// Wait after each step before memory is read.
-        #[arg(long, default_value_t = 3.0)]
-        settle_secs: f64,
-        /// Window for idle CPU. At least one ping interval shows the heartbeat's cost.
-        #[arg(long, default_value_t = 30.0)]
-        hold_secs: f64,
-    },
-    /// Rate and cost of connects.
-    Connect {
-        #[command(flatten)]
-        common: Common,
-        #[arg(long, default_value_t = 2000)]
-        connections: usize,
-    },
-    /// Round trips in a closed loop.
-    Echo {
-        #[command(flatten)]
-        common: Common,
-        #[arg(long, default_value_t = 100)]
-        clients: usize,
-        /// Acks in flight per client.
-        #[arg(long, default_value_t = 4)]
-        in_flight: usize,
-        /// Bytes of the string argument.
-        #[arg(long, default_value_t = 64)]
-        size: usize,
-        #[arg(long, default_value_t = 5.0)]
-        secs: f64,
-    },
-    /// All events at once, then all acks.
-    Flood {
-        #[command(flatten)]
-        common: Common,
-        #[arg(long, default_value_t = 10)]
-        clients: usize,
-        /// Events per client.
-        #[arg(long, default_value_t = 50_000)]
-        events: u64,
-        #[arg(long, default_value_t = 32)]
-        size: usize,
-    },
-    /// One sender, everybody receives.
-    Broadcast {
-        #[command(flatten)]
-        common: Common,
-        #[arg(long, default_value_t = 1000)]
-        clients: usize,
-        /// Broadcasts on their way at a time.
-        #[arg(long, default_value_t = 4)]
-        outstanding: usize,
-        /// Count broadcasts that arrive out of order instead of failing on them.
-        #[arg(long)]
-        any_order: bool,
-        /// Broadcasts per second, instead of as fast as goes.
-        #[arg(long)]
-        rate: Option<f64>,
-        #[arg(long, default_value_t = 64)]
-        size: usize,
-        #[arg(long, default_value_t = 5.0)]
-        secs: f64,
-    },
-    /// The bare-TCP floor server (WebSocket only).
-    Floor {
-        #[arg(long)]
-        listen: SocketAddr,
-        #[arg(long, value_enum, default_value = "tokio")]
-        engine: EngineKind,
-        /// As many as there are cores, unless given.
-        #[arg(long)]
-        threads: Option<usize>,
-    },
-    /// Markdown tables from files of report lines.
-    Table { files: Vec<PathBuf> },
-}
 
 fn main() -> ExitCode {
     match execute(Cli::parse().command) {
@@ -172,9 +51,10 @@ fn execute(command: Command) -> Result<()> {
             return floor::serve(engine, listen, threads.unwrap_or_else(cores));
         }
         Command::Table { files } => {
-            print!("{}", table::render(&table::read(&files)?));
+            print!("{}", results::show(&files)?);
             return Ok(());
         }
+        Command::Results { folder, machine, files } => return results::write(&folder, &files, &machine),
         Command::Idle { common, connections, settle_secs, hold_secs } => {
             let (settle, hold) = (seconds(settle_secs)?, seconds(hold_secs)?);
             run(common, connections.iter().copied().max().unwrap_or(0), false, |setup| {
@@ -184,9 +64,10 @@ fn execute(command: Command) -> Result<()> {
         Command::Connect { common, connections } => {
             run(common, connections, false, |setup| work::connect::run(setup, connections))?
         }
-        Command::Echo { common, clients, in_flight, size, secs } => {
+        Command::Echo { common, clients, in_flight, speaking, size, secs } => {
             let time = seconds(secs)?;
-            run(common, clients, true, |setup| work::echo::run(setup, clients, in_flight, size, time))?
+            let talk = speaking.map_or(Talk::All(in_flight), Talk::Turns);
+            run(common, clients, true, |setup| work::echo::run(setup, clients, talk, size, time))?
         }
         Command::Flood { common, clients, events, size } => {
             run(common, clients, true, |setup| work::flood::run(setup, clients, events, size))?
@@ -197,6 +78,42 @@ fn execute(command: Command) -> Result<()> {
             run(common, clients, true, |setup| {
                 work::broadcast::run(setup, clients, size, pace, any_order, time)
             })?
+        }
+        Command::Rooms { common, clients, rooms, members, outstanding, any_order, size, secs } => {
+            let time = seconds(secs)?;
+            let shape = Shape { clients, rooms, members, outstanding };
+            run(common, clients, true, |setup| work::rooms::run(setup, shape, size, any_order, time))?
+        }
+        Command::Crowd { common, api, users, group_size, rate, size, secs, parts } => {
+            let plan = crowd::Plan {
+                urls: common.url.clone(),
+                users,
+                group_size,
+                rate,
+                size,
+                warmup_secs: common.warmup_secs,
+                secs,
+                stall_secs: common.stall_secs,
+                concurrency: common.concurrency,
+                parts,
+                groups: Vec::new(),
+                part: 0,
+            };
+            run(common, users, true, |setup| crowd::run(api, setup, plan))?
+        }
+        Command::CrowdPart => {
+            return crowd::part(|plan| {
+                let numbers = (plan.part + 1, plan.parts);
+                plan.urls.iter().map(|url| Ok(Target { numbers, ..target(url, "userId={n}")? })).collect()
+            });
+        }
+        Command::Avalanche { common, victim, connections, bystanders, hold_secs } => {
+            let plan = Avalanche { connections, bystanders, victim, hold: seconds(hold_secs)? };
+            run(common, connections + bystanders, true, |setup| work::avalanche::run(setup, plan))?
+        }
+        Command::Jitter { common, api, clients, rate, size, secs } => {
+            let plan = Jitter { api, clients, rate, size, time: seconds(secs)? };
+            run(common, clients + 1, true, |setup| work::jitter::run(setup, &plan))?
         }
     };
     if report.cpu.generator_limited {
@@ -218,28 +135,44 @@ fn run(
 ) -> Result<Report> {
     ensure!(clients <= payload::MAX_CLIENTS, "at most {} clients", payload::MAX_CLIENTS);
     ensure!(common.concurrency > 0, "--concurrency must be positive");
-    let (host, addr, path) = split_url(&common.url)?;
-    let target = Target {
-        addr,
-        host,
-        path,
-        query: common.query,
-        transport: common.transport,
-        keep_post,
-        post_links: 1024.max(if keep_post { clients } else { 0 }),
-    };
+    let mut targets = Vec::new();
+    for url in &common.url {
+        targets.push(Target {
+            transport: common.transport,
+            keep_post,
+            post_links: 1024.max(if keep_post { clients } else { 0 }),
+            ..target(url, &common.query)?
+        });
+    }
+    let first = targets.first().context("--url names no server")?.addr;
     let server = match common.spawn {
-        Some(command) => Server::spawn(&command, addr)?,
+        Some(command) => Server::spawn(&command, first)?,
         None => Server::running(common.pid),
     };
     let (warmup, stall) = (seconds(common.warmup_secs)?, seconds(common.stall_secs)?);
     let (sources, concurrency) = (common.sources, common.concurrency);
-    let report = work(Setup { target, sources, concurrency, warmup, stall, server })?;
-    Ok(Report { server: common.label, ..report })
+    let report = work(Setup { targets, sources, concurrency, warmup, stall, server })?;
+    Ok(Report { server: common.label, key: common.key, run: common.run, ..report })
 }
 
 fn seconds(value: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(value).with_context(|| format!("{value} seconds"))
+}
+
+/// A server for WebSocket clients.
+fn target(url: &str, query: &str) -> Result<Target> {
+    let (host, addr, path) = split_url(url)?;
+    let query = query.to_owned();
+    Ok(Target {
+        addr,
+        host,
+        path,
+        query,
+        numbers: (1, 1),
+        transport: Transport::Ws,
+        keep_post: true,
+        post_links: 1024,
+    })
 }
 
 /// Host header, address and path of an `http://` URL.

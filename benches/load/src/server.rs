@@ -21,13 +21,14 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub struct Server {
-    pid: Option<u32>,
+    /// Several where it is a cluster.
+    pids: Vec<u32>,
     child: Option<Child>,
 }
 
 impl Server {
-    pub fn running(pid: Option<u32>) -> Self {
-        Self { pid, child: None }
+    pub fn running(pids: Vec<u32>) -> Self {
+        Self { pids, child: None }
     }
 
     /// Starts `command` (a shell line that may begin with assignments) and waits until `addr` accepts.
@@ -47,7 +48,7 @@ impl Server {
             .stdout(std::io::stderr())
             .spawn()
             .with_context(|| format!("starting {command:?}"))?;
-        let mut server = Self { pid: Some(child.id()), child: Some(child) };
+        let mut server = Self { pids: vec![child.id()], child: Some(child) };
         let deadline = Instant::now() + START_LIMIT;
         while TcpStream::connect(addr).is_err() {
             if let Some(status) = server.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
@@ -63,7 +64,7 @@ impl Server {
 
     /// What the server uses now; `None` when no pid was given.
     pub fn usage(&self) -> Result<Option<Usage>> {
-        self.pid.map(Usage::of_tree).transpose()
+        (!self.pids.is_empty()).then(|| Usage::of_trees(&self.pids)).transpose()
     }
 }
 

@@ -23,8 +23,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Of `pid` and all its descendants.
-    pub fn of_tree(pid: u32) -> Result<Self> {
+    /// Of these processes and all their descendants.
+    pub fn of_trees(pids: &[u32]) -> Result<Self> {
         let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
         for entry in fs::read_dir("/proc")?.flatten() {
             let Some(child) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -33,13 +33,13 @@ impl Usage {
             }
         }
         let mut sum = Self::default();
-        let mut todo = vec![pid];
+        let mut todo = pids.to_vec();
         while let Some(next) = todo.pop() {
             sum.add(next);
             todo.extend(children.remove(&next).unwrap_or_default());
         }
         if sum.rss_kib == 0 {
-            bail!("no process {pid} to measure");
+            bail!("no process to measure: {pids:?}");
         }
         Ok(sum)
     }
@@ -149,9 +149,9 @@ mod tests {
 
     #[test]
     fn this_process_can_be_measured() {
-        let usage = Usage::of_tree(std::process::id()).unwrap();
+        let usage = Usage::of_trees(&[std::process::id()]).unwrap();
         assert!(usage.rss_kib > 0 && usage.rss_anon_kib <= usage.rss_kib, "{usage:?}");
         assert!(own_cpu().unwrap().0 > Duration::ZERO);
-        assert!(Usage::of_tree(u32::MAX / 2).is_err());
+        assert!(Usage::of_trees(&[u32::MAX / 2]).is_err());
     }
 }

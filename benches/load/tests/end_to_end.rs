@@ -58,7 +58,7 @@ fn good(addr: SocketAddr, args: &str) -> serde_json::Value {
 
 #[test]
 fn every_command_runs_against_both_floors() {
-    for engine in ["tokio", "epoll"] {
+    for engine in ["tokio", "epoll", "epoll-each"] {
         let floor = Floor::start(engine);
         let pid = floor.child.id();
         let echo = good(floor.addr, "echo --clients 5 --in-flight 3 --size 200 --secs 0.2");
@@ -75,6 +75,11 @@ fn every_command_runs_against_both_floors() {
         let paced = good(floor.addr, "broadcast --clients 20 --rate 50 --secs 0.2");
         let sent = paced["ops"].as_u64().expect("a count") / 20;
         assert!((1..=10).contains(&sent), "0.2 s at 50/s are no more than 10: {paced}");
+
+        let rooms = good(floor.addr, "rooms --clients 20 --rooms 30 --members 5 --outstanding 10 --secs 0.2");
+        assert!(rooms["ops"].as_u64() > Some(0) && rooms["scale"] == 30, "{rooms}");
+        let turns = good(floor.addr, "echo --clients 20 --speaking 4 --secs 0.2");
+        assert!(turns["ops"].as_u64() > Some(20) && turns["scale"] == 20, "{turns}");
 
         assert_eq!(good(floor.addr, "connect --connections 50")["ops"], 50);
         let idle = format!("idle --connections 10,40 --settle-secs 0 --hold-secs 0.1 --pid {pid}");
@@ -102,6 +107,24 @@ fn a_server_is_started_refused_and_ended() {
     let floor = Floor::start("epoll");
     let output = spawn(floor.addr);
     assert!(!output.status.success(), "another process serves the address: it would have been measured");
+}
+
+#[test]
+fn clients_of_a_killed_server_come_to_the_others() {
+    let floors = ["epoll", "epoll", "tokio"].map(Floor::start);
+    let urls = floors.each_ref().map(|floor| format!("http://{}/socket.io/", floor.addr)).join(",");
+    let output = Command::new(BINARY)
+        .args(["avalanche", "--url", &urls, "--victim", &floors[0].child.id().to_string()])
+        .args(["--connections", "200", "--bystanders", "20", "--hold-secs", "0"])
+        .output()
+        .expect("the generator runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let figures = &report["figures"];
+    for none in ["bystanders_lost", "cut_off_again", "refused_without_retry_after", "not_there_at_the_end"] {
+        assert_eq!(figures[none], 0.0, "{report}");
+    }
+    assert!(figures["all_connected_again_s"].as_f64() > Some(0.0), "{report}");
 }
 
 /// Forwards to the floor; in what comes back, the first occurrence of `find` becomes `put`.
@@ -170,11 +193,16 @@ fn a_broadcast_lost_doubled_or_damaged_fails_the_run() {
         (b"\"0000000000000002", b"\"0000000000000003"),
         (b"abcdefgh", b"bacdefgh"),
     ] {
-        let addr = proxy(floor.addr, find, put);
         for order in ["", " --any-order"] {
-            let output = load(addr, &format!("broadcast --clients 3 --outstanding 1 --secs 0.2{order}"));
-            assert!(!output.status.success(), "took {put:?} for {find:?}{order}");
-            assert!(output.stdout.is_empty(), "printed a figure that is not to be trusted");
+            for work in [
+                "broadcast --clients 3 --outstanding 1",
+                "rooms --clients 3 --rooms 1 --members 3 --outstanding 1",
+            ] {
+                let addr = proxy(floor.addr, find, put);
+                let output = load(addr, &format!("{work} --secs 0.2{order}"));
+                assert!(!output.status.success(), "{work} took {put:?} for {find:?}{order}");
+                assert!(output.stdout.is_empty(), "{work} printed a figure that is not to be trusted");
+            }
         }
     }
 }

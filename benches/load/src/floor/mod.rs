@@ -16,6 +16,8 @@ pub enum EngineKind {
     Tokio,
     /// A bare event loop per thread, `SO_REUSEPORT` listeners.
     Epoll,
+    /// The same, but each broadcast is written by itself: what gathering output is worth.
+    EpollEach,
 }
 
 /// Serves until the process is ended.
@@ -23,6 +25,7 @@ pub fn serve(kind: EngineKind, listen: SocketAddr, threads: usize) -> Result<()>
     anyhow::ensure!(threads > 0, "--threads must be positive");
     match kind {
         EngineKind::Tokio => tokio::serve(listen, threads),
-        EngineKind::Epoll => epoll::serve(listen, threads),
+        EngineKind::Epoll => epoll::serve(listen, threads, false),
+        EngineKind::EpollEach => epoll::serve(listen, threads, true),
     }
 }

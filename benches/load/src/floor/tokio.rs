@@ -2,6 +2,8 @@
 //! socket does not take waits under the connection's lock, and its own task writes it later.
 
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     io::ErrorKind,
     net::SocketAddr,
     sync::{Arc, Mutex, RwLock},
@@ -13,9 +15,9 @@ use tokio::{
     sync::Notify,
 };
 
-use super::protocol::Session;
+use super::protocol::{Answers, Session};
 
-const READ_BYTES: usize = 16 * 1024;
+const READ_BYTES: usize = 64 * 1024;
 
 struct Conn {
     stream: TcpStream,
@@ -23,7 +25,13 @@ struct Conn {
     more: Notify,
 }
 
-type All = Arc<RwLock<Vec<Arc<Conn>>>>;
+#[derive(Default)]
+struct Everybody {
+    all: Vec<Arc<Conn>>,
+    rooms: HashMap<Box<[u8]>, Vec<Arc<Conn>>>,
+}
+
+type All = Arc<RwLock<Everybody>>;
 
 impl Conn {
     /// An error is left to the reader, which sees the same end of the connection.
@@ -68,18 +76,16 @@ pub fn serve(listen: SocketAddr, threads: usize) -> Result<()> {
 
 async fn connection(stream: TcpStream, all: All) {
     let conn = Arc::new(Conn { stream, unsent: Mutex::new(Vec::new()), more: Notify::new() });
-    all.write().expect("no holder panics").push(conn.clone());
-    let end = talk(&conn, &all).await;
-    all.write().expect("no holder panics").retain(|other| !Arc::ptr_eq(other, &conn));
+    all.write().expect("no holder panics").all.push(conn.clone());
+    let end = talk(&conn, &all).await; // of its rooms it stays a member: nobody leaves while anything is measured
+    all.write().expect("no holder panics").all.retain(|other| !Arc::ptr_eq(other, &conn));
     if let Err(error) = end {
         eprintln!("floor: {error:#}");
     }
 }
 
-async fn talk(conn: &Conn, all: &All) -> Result<()> {
-    let mut session = Session::default();
-    let (mut data, mut filled) = (vec![0; READ_BYTES], 0);
-    let (mut own, mut every) = (Vec::new(), Vec::new());
+async fn talk(conn: &Arc<Conn>, all: &All) -> Result<()> {
+    let (mut session, mut tail) = (Session::default(), Vec::new());
     loop {
         tokio::select! {
             ready = conn.stream.readable() => ready?,
@@ -89,25 +95,59 @@ async fn talk(conn: &Conn, all: &All) -> Result<()> {
                 continue;
             }
         }
-        if filled == data.len() {
-            data.resize(filled * 2, 0);
-        }
-        match conn.stream.try_read(&mut data[filled..]) {
-            Ok(0) => return Ok(()),
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error.into()),
-        }
-        let used = session.feed(&mut data[..filled], &mut own, &mut every)?;
-        data.copy_within(used..filled, 0);
-        filled -= used;
-        if !own.is_empty() {
-            conn.send(&own);
-            own.clear();
-        }
-        if !every.is_empty() {
-            all.read().expect("no holder panics").iter().for_each(|other| other.send(&every));
-            every.clear();
+        let end = SCRATCH
+            .with_borrow_mut(|(buf, answers)| receive(conn, all, &mut session, &mut tail, buf, answers))?;
+        if end {
+            return Ok(());
         }
     }
+}
+
+thread_local! {
+    /// What a connection needs only while it reads.
+    static SCRATCH: RefCell<(Vec<u8>, Answers)> = RefCell::new((vec![0; READ_BYTES], Answers::default()));
+}
+
+/// Reads what is there, and answers it; true at the end of the connection.
+fn receive(
+    conn: &Arc<Conn>,
+    all: &All,
+    session: &mut Session,
+    tail: &mut Vec<u8>,
+    buf: &mut Vec<u8>,
+    answers: &mut Answers,
+) -> Result<bool> {
+    let held = tail.len();
+    if buf.len() < held + READ_BYTES {
+        buf.resize(held + READ_BYTES, 0);
+    }
+    buf[..held].copy_from_slice(tail);
+    let filled = match conn.stream.try_read(&mut buf[held..]) {
+        Ok(0) => return Ok(true),
+        Ok(count) => held + count,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let used = session.feed(&mut buf[..filled], answers)?;
+    tail.clear();
+    tail.extend_from_slice(&buf[used..filled]);
+    if tail.is_empty() {
+        *tail = Vec::new();
+    }
+    if !answers.own.is_empty() {
+        conn.send(&answers.own);
+        answers.own.clear();
+    }
+    for room in answers.joins.drain(..) {
+        all.write().expect("no holder panics").rooms.entry(room).or_default().push(conn.clone());
+    }
+    if !answers.all.is_empty() {
+        all.read().expect("no holder panics").all.iter().for_each(|other| other.send(&answers.all));
+        answers.all.clear();
+    }
+    for (room, emit) in answers.rooms.drain(..) {
+        let everybody = all.read().expect("no holder panics");
+        everybody.rooms.get(&room).into_iter().flatten().for_each(|other| other.send(&emit));
+    }
+    Ok(false)
 }

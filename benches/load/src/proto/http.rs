@@ -9,6 +9,8 @@ pub struct Response<'a> {
     pub body: &'a [u8],
     pub closes: bool,
     pub accept: Option<&'a str>,
+    /// Seconds.
+    pub retry_after: Option<u64>,
 }
 
 /// The response at the start of `data` and its length; `None` when it is not all there yet.
@@ -27,7 +29,7 @@ pub fn parse(data: &[u8]) -> Result<Option<(Response<'_>, usize)>> {
         Some(digits) => digits.parse().with_context(|| format!("status line {status_line:?}"))?,
         None => bail!("status line {status_line:?}"),
     };
-    let (mut length, mut closes, mut accept) = (0usize, false, None);
+    let (mut length, mut closes, mut accept, mut retry_after) = (0usize, false, None, None);
     for line in lines {
         let Some((name, value)) = line.split_once(':') else { bail!("header line {line:?}") };
         let value = value.trim();
@@ -37,12 +39,16 @@ pub fn parse(data: &[u8]) -> Result<Option<(Response<'_>, usize)>> {
             closes = value.eq_ignore_ascii_case("close");
         } else if name.eq_ignore_ascii_case("sec-websocket-accept") {
             accept = Some(value);
+        } else if name.eq_ignore_ascii_case("retry-after") {
+            retry_after = value.parse().ok();
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
             bail!("a {value} body: only Content-Length is understood");
         }
     }
     let Some(total) = body_start.checked_add(length) else { bail!("a body of {length} bytes") };
-    Ok(data.get(body_start..total).map(|body| (Response { status, body, closes, accept }, total)))
+    Ok(data
+        .get(body_start..total)
+        .map(|body| (Response { status, body, closes, accept, retry_after }, total)))
 }
 
 #[cfg(test)]
@@ -56,7 +62,10 @@ mod tests {
             assert_eq!(parse(&wire[..cut]).unwrap(), None, "cut at {cut}");
         }
         let (response, used) = parse(wire).unwrap().unwrap();
-        assert_eq!(response, Response { status: 200, body: b"hello", closes: true, accept: None });
+        assert_eq!(
+            response,
+            Response { status: 200, body: b"hello", closes: true, accept: None, retry_after: None }
+        );
         assert_eq!(used, wire.len() - 4);
     }
 

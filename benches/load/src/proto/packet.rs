@@ -26,7 +26,13 @@ pub enum Packet<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct Handshake {
     pub sid: String,
+    #[serde(default = "unnamed_max_payload")]
     pub max_payload: usize,
+}
+
+/// netty-socketio names none; its default is 64 KiB.
+fn unnamed_max_payload() -> usize {
+    65_536
 }
 
 pub fn parse(data: &[u8]) -> Result<Packet<'_>> {

@@ -36,6 +36,13 @@ impl Payload {
         out.extend_from_slice(b"\"]");
     }
 
+    /// Appends the Engine.IO packet that asks for an emit to a room; the room takes the client's place in the stamp.
+    pub fn put_room(&self, out: &mut Vec<u8>, room: usize, seq: u64) {
+        write!(out, "42[\"room\",\"room-{room}\",\"").expect("writing to memory");
+        self.put_argument(out, room, seq);
+        out.extend_from_slice(b"\"]");
+    }
+
     /// Client and sequence number of an ack's array, if it is one of ours to the byte.
     pub fn read_ack(&self, args: &[u8]) -> Option<(usize, u64)> {
         self.read_argument(args.strip_prefix(b"[\"")?)
@@ -94,6 +101,14 @@ mod tests {
             assert_ne!(payload.read_ack(&damaged), Some((77, 123_456)), "byte {at}");
             assert_eq!(payload.read_ack(&answer[..at]), None, "cut at {at}");
         }
+    }
+
+    #[test]
+    fn a_room_is_named_outside_and_inside_of_the_argument() {
+        let payload = Payload::new(MIN_SIZE);
+        let mut out = Vec::new();
+        payload.put_room(&mut out, 10, 3);
+        assert_eq!(out, b"42[\"room\",\"room-10\",\"0000a00000000003\"]");
     }
 
     #[test]

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Setup, after, check_size};
+use super::{Received, Setup, after, check_size};
 use crate::{
-    client::{Out, Workload},
     engine::Engine,
     hist::Histogram,
     proto::{packet::show, payload::Payload},
     report::{Report, Window},
+    workload::{Out, Workload},
 };
 
 const SENDER: usize = 0;
@@ -23,31 +23,6 @@ pub enum Pace {
     Outstanding(usize),
     /// So many broadcasts a second.
     Rate(f64),
-}
-
-/// How far ahead of the first missing broadcast one may come when order is waived.
-const AHEAD: u64 = 64;
-
-/// What one client has received: all below `next`, and `next + k` for each bit k of `ahead`.
-#[derive(Clone, Copy, Default)]
-struct Received {
-    next: u64,
-    ahead: u64,
-}
-
-impl Received {
-    /// Marks one as received; false when it is a repetition, or further ahead than can be told.
-    fn mark(&mut self, seq: u64) -> bool {
-        let Some(distance) = seq.checked_sub(self.next).filter(|distance| *distance < AHEAD) else {
-            return false;
-        };
-        let fresh = self.ahead & (1 << distance) == 0;
-        self.ahead |= 1 << distance;
-        let complete = self.ahead.trailing_ones();
-        self.next += u64::from(complete);
-        self.ahead = self.ahead.checked_shr(complete).unwrap_or(0);
-        fresh
-    }
 }
 
 struct Broadcast {
@@ -168,28 +143,4 @@ fn advance(engine: &mut Engine, bcast: &mut Broadcast, pace: Pace, until: Instan
         engine.run(bcast, next.min(until))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_is_marked_once_in_any_order() {
-        let mut received = Received::default();
-        for (seq, fresh, next) in [
-            (0, true, 1),
-            (0, false, 1),
-            (3, true, 1),
-            (3, false, 1),
-            (2, true, 1),
-            (1, true, 4),
-            (4 + AHEAD, false, 4),
-            (3 + AHEAD, true, 4),
-        ] {
-            assert_eq!((received.mark(seq), received.next), (fresh, next), "broadcast {seq}");
-        }
-        (4..3 + AHEAD).for_each(|seq| assert!(received.mark(seq), "broadcast {seq}"));
-        assert_eq!((received.next, received.ahead), (4 + AHEAD, 0), "the whole window closes at once");
-    }
 }

@@ -1,4 +1,5 @@
-//! Round trips in a closed loop: each client keeps a fixed number of acks in flight, and an answer sends the next.
+//! Round trips in a closed loop: each client keeps a fixed number of acks in flight, and an answer sends the next. Or
+//! a few speak at a time and hand the word on, so that the number of clients grows and the work does not.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +7,10 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{Setup, after, check_size};
 use crate::{
-    client::{Out, Workload},
     hist::Histogram,
     proto::{packet::show, payload::Payload},
     report::{Report, Window},
+    workload::{Out, Workload},
 };
 
 /// The event of one slot of one client that waits for its ack. Its ids are `slot + k * in_flight`.
@@ -30,6 +31,9 @@ pub struct Echo {
     /// Latency counts for events that were sent after this.
     record_from: Option<Instant>,
     stopping: bool,
+    /// An answer lets the client speak that is so many places further, and not the same one.
+    turns: Option<usize>,
+    due_to_speak: Vec<usize>,
     packet: Vec<u8>,
 }
 
@@ -44,6 +48,8 @@ impl Echo {
             latency: Histogram::new(),
             record_from: None,
             stopping: false,
+            turns: None,
+            due_to_speak: Vec::new(),
             packet: Vec::new(),
         }
     }
@@ -86,10 +92,21 @@ impl Workload for Echo {
         if self.record_from.is_some_and(|from| waiting.since >= from) {
             self.latency.record((now - waiting.since).as_nanos() as u64);
         }
-        if !self.stopping {
-            self.send(client, id + self.in_flight as u64, out, now);
+        match self.turns {
+            _ if self.stopping => {}
+            Some(step) => self.due_to_speak.push((client + step) % self.slots.len()),
+            None => self.send(client, id + self.in_flight as u64, out, now),
         }
         Ok(())
+    }
+
+    fn due(&mut self) -> Option<usize> {
+        self.due_to_speak.pop()
+    }
+
+    fn speak(&mut self, client: usize, out: &mut Out<'_>, now: Instant) {
+        // Its number of the event is of no weight: it is alone in its slot.
+        self.send(client, self.answered, out, now);
     }
 
     fn done(&self) -> bool {
@@ -97,16 +114,33 @@ impl Workload for Echo {
     }
 }
 
-pub fn run(setup: Setup, clients: usize, in_flight: usize, size: usize, time: Duration) -> Result<Report> {
+/// Who speaks, and how much at a time.
+#[derive(Debug, Clone, Copy)]
+pub enum Talk {
+    /// Every client, with so many acks in flight.
+    All(usize),
+    /// So many clients at a time, with one ack in flight each.
+    Turns(usize),
+}
+
+pub fn run(setup: Setup, clients: usize, talk: Talk, size: usize, time: Duration) -> Result<Report> {
     check_size(size)?;
-    ensure!(clients > 0 && in_flight > 0, "--clients and --in-flight must be positive");
-    let mut report = setup.report("echo", clients, Some(size), &format!(", {in_flight} in flight"));
+    let (in_flight, speaking, text) = match talk {
+        Talk::All(in_flight) => (in_flight, clients, format!(", {in_flight} in flight")),
+        Talk::Turns(speaking) => (1, speaking, format!(", {speaking} speak at a time")),
+    };
+    ensure!(clients > 0 && in_flight > 0 && speaking > 0, "clients and acks in flight must be positive");
+    // Else the clients whose turn it is would meet.
+    ensure!(clients.is_multiple_of(speaking), "--speaking must divide --clients");
+    let mut report = setup.report("echo", clients, Some(size), &text);
+    report.scale = matches!(talk, Talk::Turns(_)).then_some(clients as u64);
     let (concurrency, warmup) = (setup.concurrency, setup.warmup);
     let (mut engine, server) = setup.engine()?;
     engine.connect_to(clients, concurrency)?;
 
     let mut echo = Echo::new(clients, in_flight, size);
-    for client in 0..clients {
+    echo.turns = matches!(talk, Talk::Turns(_)).then_some(speaking);
+    for client in 0..speaking {
         engine.say(client, &mut echo, |echo, out| echo.begin(client, out))?;
     }
     engine.run(&mut echo, after(warmup))?;

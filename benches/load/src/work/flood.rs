@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::{Setup, check_size};
 use crate::{
-    client::{Out, Workload},
     proto::{packet::show, payload::Payload},
     report::{Report, Window},
+    workload::{Out, Workload},
 };
 
 struct Flood {

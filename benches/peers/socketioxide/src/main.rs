@@ -1,5 +1,6 @@
-//! socketioxide on axum with the echo contract of the load generator: `echo` answers its ack with its own argument,
-//! `bcast` goes again to every client of the main namespace. Listens on loopback, at PORT (default 3000).
+//! socketioxide on axum with the contract of the load generator: `echo` answers its ack with its own argument, `bcast` goes
+//! again to every client of the main namespace, `join` joins a room and answers as `echo` does, `room` emits `bcast` to a
+//! room. Listens on loopback, at PORT (default 3000).
 //!
 //! socketioxide makes every event a task of its own, so broadcasts of one sender may change order.
 
@@ -15,7 +16,7 @@ use socketioxide::{
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The default of 128 buffered packets per client refuses a flood of acks: that is measured, not refused, here.
     let (layer, io) = SocketIo::builder().max_buffer_size(1 << 20).build_layer();
-    let bcast_io = io.clone();
+    let (bcast_io, room_io) = (io.clone(), io.clone());
     io.ns("/", async move |socket: SocketRef| {
         socket.on("echo", async |Data(value): Data<Value>, ack: AckSender| {
             let _ = ack.send(&value);
@@ -23,6 +24,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let io = bcast_io.clone();
         socket.on("bcast", async move |Data(value): Data<Value>| {
             let _ = io.emit("bcast", &value).await;
+        });
+        socket.on("join", async |socket: SocketRef, Data(room): Data<String>, ack: AckSender| {
+            socket.join(room.clone());
+            let _ = ack.send(&room);
+        });
+        let io = room_io.clone();
+        socket.on("room", async move |Data((room, value)): Data<(String, Value)>| {
+            let _ = io.to(room).emit("bcast", &value).await;
         });
     });
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
