@@ -1,13 +1,8 @@
 // Payloads that are wrong: refused with a code, stored nowhere, and the connection lives on (SPEC, section 4).
 import assert from 'node:assert/strict';
-import { after, before } from 'node:test';
 import { check } from '../support/check.mjs';
+import { inBothForms } from '../support/forms.mjs';
 import { assertGapless, device, history, refused, sendText } from '../support/im.mjs';
-import { startNode } from '../support/server.mjs';
-
-let node;
-before(async () => { node = await startNode(); });
-after(() => node?.stop());
 
 const right = { toUserId: 2, messageType: 1, content: 'right' };
 const without = (key) => { const { [key]: _, ...rest } = right; return rest; };
@@ -42,47 +37,49 @@ const wrong = {
   'a clientMessageId that is an object': [{ ...right, clientMessageId: {} }],
 };
 
-for (const mode of ['polling only', 'websocket only']) {
-  check(`send_message refuses every wrong payload: ${mode}`, async (t) => {
-    const socket = await device(t, node, 1, mode);
-    for (const [what, args] of Object.entries(wrong)) {
-      await refused(socket, 'send_message', ...args).catch((error) => { throw new Error(`${what}: ${error.message}`); });
-    }
-    const stored = await sendText(socket, 2, 'right');
-    const all = await history(socket, stored.conversation);
-    assertGapless(all);
-    assert.deepEqual([...new Set(all.map(({ content }) => content))], ['right'], 'nothing wrong was stored');
-  });
-}
-
-check('sync_messages refuses wrong payloads', async (t) => {
-  const socket = await device(t, node, 1);
-  const { conversation } = await sendText(socket, 2, 'right');
-  for (const args of [[], [null], [{}], [[]], ['x'], [{ conversation: 1, afterSeq: 0 }], [{ conversation: '', afterSeq: 0 }],
-    [{ conversation, afterSeq: -1 }], [{ conversation, afterSeq: 'x' }], [{ conversation, afterSeq: 0, limit: -1 }],
-    [{ conversation: 'x'.repeat(10_000), afterSeq: 0 }], [{ conversation: "'; DROP TABLE message; --", afterSeq: 0 }]]) {
-    await refused(socket, 'sync_messages', ...args);
+inBothForms({}, (form) => {
+  for (const mode of ['polling only', 'websocket only']) {
+    check(`send_message refuses every wrong payload: ${mode}`, async (t) => {
+      const socket = await device(t, form.next(), 1, mode);
+      for (const [what, args] of Object.entries(wrong)) {
+        await refused(socket, 'send_message', ...args).catch((error) => { throw new Error(`${what}: ${error.message}`); });
+      }
+      const stored = await sendText(socket, 2, 'right');
+      const all = await history(socket, stored.conversation);
+      assertGapless(all);
+      assert.deepEqual([...new Set(all.map(({ content }) => content))], ['right'], 'nothing wrong was stored');
+    });
   }
-});
 
-check('wrong payloads without an ack end nothing either', async (t) => {
-  const socket = await device(t, node, 1);
-  for (const args of Object.values(wrong)) socket.emit('send_message', ...args);
-  socket.emit('sync_messages');
-  socket.emit('nobody knows this', { a: 1 });
-  await sendText(socket, 2, 'right');
-});
+  check('sync_messages refuses wrong payloads', async (t) => {
+    const socket = await device(t, form.next(), 1);
+    const { conversation } = await sendText(socket, 2, 'right');
+    for (const args of [[], [null], [{}], [[]], ['x'], [{ conversation: 1, afterSeq: 0 }], [{ conversation: '', afterSeq: 0 }],
+      [{ conversation, afterSeq: -1 }], [{ conversation, afterSeq: 'x' }], [{ conversation, afterSeq: 0, limit: -1 }],
+      [{ conversation: 'x'.repeat(10_000), afterSeq: 0 }], [{ conversation: "'; DROP TABLE message; --", afterSeq: 0 }]]) {
+      await refused(socket, 'sync_messages', ...args);
+    }
+  });
 
-check('content of 5,000 characters is right', async (t) => {
-  const socket = await device(t, node, 1);
-  const content = '€'.repeat(5000);
-  assert.equal((await sendText(socket, 2, content)).content, content);
-});
+  check('wrong payloads without an ack end nothing either', async (t) => {
+    const socket = await device(t, form.next(), 1);
+    for (const args of Object.values(wrong)) socket.emit('send_message', ...args);
+    socket.emit('sync_messages');
+    socket.emit('nobody knows this', { a: 1 });
+    await sendText(socket, 2, 'right');
+  });
 
-check('a sender cannot be somebody else', async (t) => {
-  const socket = await device(t, node, 1);
-  const stored = await sendText(socket, 2, 'right', { fromUserId: 3, id: 99_999, seq: 77, isDeleted: true, conversation: 'x' });
-  assert.equal(stored.fromUserId, 1);
-  assert.equal(stored.isDeleted, false);
-  assert.notEqual(stored.conversation, 'x');
+  check('content of 5,000 characters is right', async (t) => {
+    const socket = await device(t, form.next(), 1);
+    const content = '€'.repeat(5000);
+    assert.equal((await sendText(socket, 2, content)).content, content);
+  });
+
+  check('a sender cannot be somebody else', async (t) => {
+    const socket = await device(t, form.next(), 1);
+    const stored = await sendText(socket, 2, 'right', { fromUserId: 3, id: 99_999, seq: 77, isDeleted: true, conversation: 'x' });
+    assert.equal(stored.fromUserId, 1);
+    assert.equal(stored.isDeleted, false);
+    assert.notEqual(stored.conversation, 'x');
+  });
 });
