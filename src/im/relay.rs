@@ -13,10 +13,6 @@ use crate::store::{Conversation, Message, Timestamp};
 
 /// A stored message, to the nodes with the room.
 const MESSAGE: &str = "im.message";
-/// A user is, or is no longer, a member of a group: to the nodes with the user.
-const MEMBER: &str = "im.member";
-/// A user is, or is no longer, blocked by another: to the nodes with the user.
-const BLOCK: &str = "im.block";
 /// A user has a newer connection, and may have only one: to the nodes with the user.
 const REPLACE: &str = "im.replace";
 /// Others may have missed messages: to all.
@@ -34,12 +30,6 @@ impl Im {
                 json: json.into(),
                 sender: None,
             });
-        });
-        self.hear(MEMBER, |im, (user, group, is_member): (u64, u64, bool)| {
-            im.roster.set_member(user, group, is_member);
-        });
-        self.hear(BLOCK, |im, (user, by, is_blocked): (u64, u64, bool)| {
-            im.roster.set_blocked(user, by, is_blocked);
         });
         self.hear(REPLACE, |im, (user, since, id): (u64, Timestamp, String)| {
             im.put_out_older(user, since, &id);
@@ -92,18 +82,6 @@ impl Im {
         let nodes = rooms.fold(self.io.to(first.to_string()), |nodes, room| nodes.to(room.to_string()));
         let args = (push.conversation, push.seq, push.created_at, push.previous_at, &*push.json);
         nodes.server_side_emit(MESSAGE, args)
-    }
-
-    /// Takes a change of membership into effect, on every node.
-    pub(super) fn member_changed(&self, user: u64, group: u64, is_member: bool) {
-        self.roster.set_member(user, group, is_member);
-        self.io.to(Room::User(user).to_string()).server_side_emit(MEMBER, (user, group, is_member));
-    }
-
-    /// Takes a block, or its end, into effect on every node.
-    pub(super) fn block_changed(&self, user: u64, by: u64, is_blocked: bool) {
-        self.roster.set_blocked(user, by, is_blocked);
-        self.io.to(Room::User(user).to_string()).server_side_emit(BLOCK, (user, by, is_blocked));
     }
 
     /// Puts out all connections of a user that are older than this one, on every node.

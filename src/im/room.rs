@@ -2,6 +2,7 @@
 //! its members.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::store::Conversation;
@@ -37,6 +38,21 @@ impl fmt::Display for Room {
         match self {
             Room::User(user) => write!(f, "private_{user}"),
             Room::Group(group) => write!(f, "group_{group}"),
+        }
+    }
+}
+
+impl FromStr for Room {
+    type Err = ();
+
+    /// From its name.
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let (kind, id) = name.split_once('_').ok_or(())?;
+        let id = id.parse().map_err(drop)?;
+        match kind {
+            "private" => Ok(Room::User(id)),
+            "group" => Ok(Room::Group(id)),
+            _ => Err(()),
         }
     }
 }

@@ -96,11 +96,14 @@ impl Roster {
         true
     }
 
-    /// The user is, or is no longer, a member of a group.
-    pub fn set_member(&self, user: u64, group: u64, is_member: bool) {
+    /// The user is, or is no longer, a member of a group. `false`: the user is not here.
+    pub fn set_member(&self, user: u64, group: u64, is_member: bool) -> bool {
         let mut users = self.lock(user);
-        let Some(here) = users.get_mut(&user) else { return };
+        let Some(here) = users.get_mut(&user) else { return false };
         here.changed = here.arriving > 0;
+        if here.groups.contains(&group) == is_member {
+            return true;
+        }
         let mut groups = here.groups.clone();
         if is_member {
             groups.insert(group);
@@ -108,18 +111,33 @@ impl Roster {
             groups.remove(&group);
         }
         self.move_to(here, groups);
+        true
     }
 
-    /// The user is, or is no longer, blocked by another one.
-    pub fn set_blocked(&self, user: u64, by: u64, is_blocked: bool) {
+    /// The user is, or is no longer, blocked by another one. `false`: the user is not here.
+    pub fn set_blocked(&self, user: u64, by: u64, is_blocked: bool) -> bool {
         let mut users = self.lock(user);
-        let Some(here) = users.get_mut(&user) else { return };
+        let Some(here) = users.get_mut(&user) else { return false };
         here.changed = here.arriving > 0;
         if is_blocked {
             here.blocked_by.insert(by);
         } else {
             here.blocked_by.remove(&by);
         }
+        true
+    }
+
+    /// A connection of a user comes back to a room that it had left. `false`: the room is not the user's.
+    pub fn come_back(&self, user: u64, socket: &Socket, room: Room) -> bool {
+        let users = self.lock(user);
+        let is_in = match room {
+            Room::User(owner) => owner == user,
+            Room::Group(group) => users.get(&user).is_some_and(|here| here.groups.contains(&group)),
+        };
+        if is_in {
+            socket.join(room.name());
+        }
+        is_in
     }
 
     /// The user's ties are these.

@@ -239,7 +239,7 @@ impl Broadcast {
         self.rooms([room.into()].into(), [].into());
     }
 
-    /// Makes all of them leave a room.
+    /// Makes all of them leave a room, and those that were cut off and may come back.
     pub fn leave(&self, room: impl Into<Arc<str>>) {
         self.rooms([].into(), [room.into()].into());
     }

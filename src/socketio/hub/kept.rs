@@ -70,12 +70,7 @@ impl Kept {
         let (_, session) = self.by_pid.remove(pid)?;
         self.ids.remove(&session.id);
         for room in &session.rooms {
-            if let Some(count) = self.rooms.get_mut(room) {
-                *count -= 1;
-                if *count == 0 {
-                    self.rooms.remove(room);
-                }
-            }
+            uncount(&mut self.rooms, room);
         }
         Some(session)
     }
@@ -108,6 +103,20 @@ impl Kept {
         pids.iter().filter_map(|pid| self.remove(pid)).collect()
     }
 
+    /// Takes those that are meant out of rooms. What was sent there while they were in is not for them any more, either.
+    pub fn leave_meant(&mut self, target: &Target, rooms: &[Arc<str>]) {
+        if rooms.is_empty() || !self.wants(target) {
+            return;
+        }
+        let meant = self.by_pid.values_mut().filter(|(_, session)| session.who().is_meant(target));
+        for (_, session) in meant {
+            rooms
+                .iter()
+                .filter(|room| session.rooms.remove(*room))
+                .for_each(|room| uncount(&mut self.rooms, room));
+        }
+    }
+
     /// Whether any may be meant. Says so a few times too often.
     pub fn wants(&self, target: &Target) -> bool {
         if self.is_empty() {
@@ -120,6 +129,16 @@ impl Kept {
                 selection.rooms.is_empty()
                     || selection.rooms.iter().any(|room| self.rooms.contains_key(room) || is_id(room))
             }
+        }
+    }
+}
+
+/// A session is in that room no more.
+fn uncount(rooms: &mut HashMap<Arc<str>, usize>, room: &Arc<str>) {
+    if let Some(count) = rooms.get_mut(room) {
+        *count -= 1;
+        if *count == 0 {
+            rooms.remove(room);
         }
     }
 }

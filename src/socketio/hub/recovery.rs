@@ -91,6 +91,11 @@ impl Recovery {
         self.look_later(core);
     }
 
+    /// Those that are meant come back without these rooms.
+    pub fn leave_absent(&mut self, target: &Target, rooms: &[Arc<str>]) {
+        self.kept.leave_meant(target, rooms);
+    }
+
     /// Sees to it that what is kept is looked at again.
     fn look_later(&mut self, core: &mut Core) {
         if self.look_at == Time::NEVER {
