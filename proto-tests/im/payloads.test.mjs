@@ -1,8 +1,9 @@
 // Payloads that are wrong: refused with a code, stored nowhere, and the connection lives on (SPEC, section 4).
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { check } from '../support/check.mjs';
 import { inBothForms } from '../support/forms.mjs';
-import { assertGapless, device, history, refused, sendText } from '../support/im.mjs';
+import { assertGapless, command, device, history, refused, sendText } from '../support/im.mjs';
 
 const right = { toUserId: 2, messageType: 1, content: 'right' };
 const without = (key) => { const { [key]: _, ...rest } = right; return rest; };
@@ -37,6 +38,17 @@ const wrong = {
   'a clientMessageId that is an object': [{ ...right, clientMessageId: {} }],
 };
 
+const events = ['send_message', 'sync_messages', 'mark_read', 'get_conversations', 'recall_message', 'delete_message', 'join_room', 'leave_room', 'typing',
+  'stop_typing', 'get_online_users', 'watch_presence', 'unwatch_presence', 'no_such_event'];
+const nested = (depth) => (depth === 0 ? 1 : [nested(depth - 1)]);
+const names = ['toUserId', 'groupId', 'messageType', 'content', 'clientMessageId', 'conversation', 'afterSeq', 'limit', 'cursor', 'messageIds', 'messageId', 'seq', 'targetId',
+  'roomType', 'targetType', 'userIds'];
+const all = (value) => Object.fromEntries(names.map((name) => [name, value]));
+/** What no event can use, whatever its payload should be. */
+const junk = [true, false, 0, -1, 1.5, 1e308, 'x', '', [], [{}], [[1]], nested(1500), Buffer.alloc(100), 'y'.repeat(100_000), all({}), all([null]), all(true), all(-1),
+  all(2 ** 53), all(1e308), all('x'.repeat(20_000)), all(nested(500)), all('\u0000'), all('\ud800'), { ...all(null), messageIds: nested(200), userIds: nested(200), content: 5, targetId: {} }];
+const documented = new Set(readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8').match(/(?<=`)\w+(?=`)/g));
+
 inBothForms({}, (form) => {
   for (const mode of ['polling only', 'websocket only']) {
     check(`send_message refuses every wrong payload: ${mode}`, async (t) => {
@@ -67,6 +79,27 @@ inBothForms({}, (form) => {
     socket.emit('sync_messages');
     socket.emit('nobody knows this', { a: 1 });
     await sendText(socket, 2, 'right');
+  });
+
+  check('every event refuses what it cannot use, with a code that is documented, and the connection lives on', async (t) => {
+    const [socket, other] = [await device(t, form.next(), 11), await device(t, form.next(), 12, 'polling only')];
+    for (const event of events) {
+      for (const payload of junk) {
+        // Those two need no payload, and see none in binary.
+        if (Buffer.isBuffer(payload) && ['get_conversations', 'get_online_users'].includes(event)) continue;
+        for (const one of [socket, other]) {
+          const answer = await command(one, event, payload);
+          const what = `${event} ${JSON.stringify(payload).slice(0, 100)}: ${JSON.stringify(answer)}`;
+          assert.equal(answer.success, false, what);
+          assert.ok(documented.has(answer.code), what);
+          assert.ok(answer.message.length < 1000, 'the answer is no echo of what was sent');
+        }
+      }
+      for (const one of [socket, other]) one.emit(event, null, [], 1, 'too many', {}, Buffer.alloc(9));
+    }
+    assert.deepEqual((await command(socket, 'get_conversations', {})).data, []);
+    assert.deepEqual((await command(other, 'get_conversations', {})).data, []);
+    await sendText(socket, 12, 'right');
   });
 
   check('content of 5,000 characters is right', async (t) => {

@@ -7,6 +7,9 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::store::StoreError;
 
+/// The longest message of a refusal, in characters.
+const MAX_MESSAGE_CHARS: usize = 300;
+
 /// The answer to a command.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,9 +52,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// With a code for programs, and a message for people.
+    /// With a code for programs, and a message for people. A long one is cut: it quotes what somebody sent.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Refusal { code, message: message.into(), retry_in_ms: None }
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_CHARS) {
+            message.truncate(end);
+            message.push('…');
+        }
+        Refusal { code, message, retry_in_ms: None }
     }
 
     /// Too often: to be tried again after this time.
