@@ -7,6 +7,7 @@ import { inBothForms } from '../support/forms.mjs';
 import { createGroup, history, refused } from '../support/im.mjs';
 import { heard, listener, send, settled, succeed } from '../support/listener.mjs';
 import { done } from '../support/rest.mjs';
+import { until } from '../support/wait.mjs';
 
 let nextUser = 1;
 const ways = { recall_message: 'message_recalled', delete_message: 'message_deleted' };
@@ -82,6 +83,22 @@ inBothForms({}, (form) => {
       assert.deepEqual(kept.map(({ content }) => content), ['', '', '', 'number 3']);
     });
   }
+
+  check('a message that is recalled at once says nothing any more to who hears of the recall first', async (t) => {
+    const [one, two] = [user(), user()];
+    const sender = await join(t, one);
+    await send(sender, { toUserId: two }, 'just before');
+    // Who has just come is given the first message a moment later, for it might have a predecessor that is on its way.
+    const receiver = await join(t, two);
+    const sent = await send(sender, { toUserId: two }, 'a secret');
+    await succeed(sender, 'recall_message', { messageId: sent.messageId });
+    const last = await send(sender, { toUserId: two }, 'what follows');
+    await until(() => receiver.inbox.some(({ id }) => id === last.id), 'the last message');
+    await until(() => heard(receiver, 'message_recalled').length === 1, 'the recall');
+    const told = receiver.heard.findIndex(([event]) => event === 'message_recalled');
+    const after = receiver.heard.slice(told);
+    assert.doesNotMatch(JSON.stringify(after), /secret/);
+  });
 
   check('a message that was recalled before it was fetched is empty wherever it is seen', async (t) => {
     const [one, two] = [user(), user()];

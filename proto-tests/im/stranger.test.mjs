@@ -60,10 +60,12 @@ const succeeds = (payload) => ({ payload, succeeds: true });
 
 /** What only the server says, or nodes among each other. */
 const notForClients = ['connected', 'draining', 'group_event', 'group_message', 'kicked', 'message_deleted', 'message_read', 'message_recalled', 'private_message',
-  'user_offline', 'user_online', 'user_stop_typing', 'user_typing', 'error', 'fence', 'im.message', 'im.ties', 'im.replace', 'im.catch_up', '', '*',
+  'user_offline', 'user_online', 'user_stop_typing', 'user_typing', 'error', 'fence', 'im.message', 'im.ties', 'im.emptied', 'im.replace', 'im.catch_up', '', '*',
   '__proto__', 'constructor', 'SEND_MESSAGE', 'send_message '];
 
-inBothForms({ settings: { 'auth.mode': 'jwt', 'auth.jwt_secret': SECRET, 'auth.jwt_leeway': '0ms' } }, (form) => {
+const settings = { 'auth.mode': 'jwt', 'auth.jwt_secret': SECRET, 'auth.jwt_leeway': '0ms', 'socketio.recovery_window': '1m' };
+
+inBothForms({ settings }, (form) => {
   const tokenOf = (id) => token({ sub: String(id) });
   const join = (t, id) => listener(t, form.next(), id, showing(tokenOf(id)));
 
@@ -163,6 +165,31 @@ inBothForms({ settings: { 'auth.mode': 'jwt', 'auth.jwt_secret': SECRET, 'auth.j
       await hears(ben, back);
       await settled(form.nodes, members, operator);
       assert.equal(ben.heard.filter(([, { id }]) => id === back.id).length, 1, 'heard again, once');
+    }
+  });
+
+  check('the session of somebody who was cut off is taken up by nobody else', async (t) => {
+    const { members } = await world(t);
+    const ben = members[1];
+    for (const node of form.nodes) {
+      for (const [shown, code] of [[tokenOf(701), 'user_mismatch'], [token({ sub: String(ANNA), exp: 1 }), 'token_expired'], ['', 'token_missing'], [null, 'token_missing']]) {
+        const anna = await listener(t, node, ANNA, showing(tokenOf(ANNA)));
+        await send(ben, { toUserId: ANNA }, 'an offset');
+        await until(() => anna.inbox.length > 0, 'there is an offset to come back to');
+        const { _pid: pid, _lastOffset: offset } = anna;
+        assert.ok(pid && offset, 'recovery is on');
+        anna.io.engine.close();
+        await send(ben, { toUserId: ANNA }, 'a secret, while away');
+        const thief = await openWebSocketSession(form.next().port, SOCKET);
+        thief.text(`40${JSON.stringify({ token: shown, pid, offset })}`);
+        const answer = await thief.receive();
+        assert.match(answer, /^44/, answer);
+        assert.equal(JSON.parse(answer.slice(2)).data.code, code);
+        thief.text('421["get_conversations",{}]');
+        thief.text('40/nowhere,');
+        assert.doesNotMatch(await thief.receive().catch(({ message }) => message), /^4?3|secret/);
+        thief.destroy();
+      }
     }
   });
 

@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
 use super::inbox::{GAP_PATIENCE, Gap, Inbox, Push};
@@ -75,6 +76,15 @@ impl Delivery {
     pub fn handle_repaired(self: &Arc<Self>, push: &Push) {
         let rooms = Room::all_of(push.conversation);
         self.handle_in(rooms, |inbox, now, out| inbox.handle_repaired(push.clone(), now, out));
+    }
+
+    /// A message was emptied, here or on another node.
+    pub fn handle_emptied(&self, conversation: Conversation, seq: u64, json: &Arc<RawValue>) {
+        for room in Room::all_of(conversation) {
+            if let Some(open) = self.lock(room).get_mut(&room) {
+                open.inbox.handle_emptied(conversation, seq, json);
+            }
+        }
     }
 
     fn handle_in(

@@ -138,6 +138,14 @@ impl Inbox {
         self.handle(push, now, out)
     }
 
+    /// A message was emptied. One that still waits is given out as it is now.
+    pub fn handle_emptied(&mut self, conversation: Conversation, seq: u64, json: &Arc<RawValue>) {
+        let cursor = self.conversations.get_mut(&conversation);
+        if let Some(push) = cursor.and_then(|cursor| cursor.waiting.get_mut(&seq)) {
+            push.json = json.clone();
+        }
+    }
+
     /// Deals with what has waited long enough: appends to `out` what no predecessor is known of, and names the gaps.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Push>) -> Vec<Gap> {
         let mut gaps = Vec::new();

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::Im;
 use super::inbox::Push;
 use super::room::Room;
 use super::roster::Connection;
-use crate::socketio::Args;
+use crate::socketio::{Args, Broadcast};
 use crate::store::{Conversation, Message, Timestamp};
 
 /// A stored message, to the nodes with the room.
 const MESSAGE: &str = "im.message";
+/// A stored message was emptied, to the nodes with the room.
+const EMPTIED: &str = "im.emptied";
 /// A user has a newer connection, and may have only one: to the nodes with the user.
 const REPLACE: &str = "im.replace";
 /// Others may have missed messages: to all.
@@ -30,6 +33,9 @@ impl Im {
                 json: json.into(),
                 sender: None,
             });
+        });
+        self.hear(EMPTIED, |im, (conversation, seq, json): (Conversation, u64, Box<RawValue>)| {
+            im.delivery.handle_emptied(conversation, seq, &json.into());
         });
         self.hear(REPLACE, |im, (user, since, id): (u64, Timestamp, String)| {
             im.put_out_older(user, since, &id);
@@ -77,11 +83,26 @@ impl Im {
     }
 
     /// `false`: the bus does not take it now.
-    fn publish_in(&self, mut rooms: impl Iterator<Item = Room>, push: &Push) -> bool {
-        let Some(first) = rooms.next() else { return true };
-        let nodes = rooms.fold(self.io.to(first.to_string()), |nodes, room| nodes.to(room.to_string()));
+    fn publish_in(&self, rooms: impl Iterator<Item = Room>, push: &Push) -> bool {
         let args = (push.conversation, push.seq, push.created_at, push.previous_at, &*push.json);
-        nodes.server_side_emit(MESSAGE, args)
+        self.in_rooms(rooms).is_none_or(|nodes| nodes.server_side_emit(MESSAGE, args))
+    }
+
+    /// Tells all whom a message concerns that it was emptied. Where it still waits to be given out, it is given out like that.
+    pub(super) fn tell_emptied(&self, message: &Message, event: &str, what: Value) {
+        let conversation = message.conversation;
+        let Some(all) = self.in_rooms(Room::all_of(conversation)) else { return };
+        if let Ok(json) = to_raw_value(message) {
+            all.server_side_emit(EMPTIED, (conversation, message.seq, &*json));
+            self.delivery.handle_emptied(conversation, message.seq, &json.into());
+        }
+        all.emit(event, what);
+    }
+
+    /// Everybody in any of the rooms; `None` where there are none.
+    fn in_rooms(&self, mut rooms: impl Iterator<Item = Room>) -> Option<Broadcast> {
+        let first = rooms.next()?;
+        Some(rooms.fold(self.io.to(first.to_string()), |all, room| all.to(room.to_string())))
     }
 
     /// Puts out all connections of a user that are older than this one, on every node.
