@@ -93,12 +93,10 @@ inBothForms({ settings: { 'socketio.recovery_window': '1m', 'im.max_group_member
     const [first, second, second2] = [await join(t, owner), await join(t, member), await join(t, member)];
     const before = Date.now();
     await post(owner, 'mute', { groupId, userId: member, muteDuration: 2 });
-    const muted = once(second, 'group_event');
     for (const socket of [second, second2]) assert.equal(await refused(socket, 'send_message', text(groupId)), 'muted');
     assert.equal(await denied(form.next(), member, 'POST', '/message/send', text(groupId)), 'muted');
     assert.equal((await send(first, { groupId }, 'listen')).seq, 1);
     await settled(form.nodes, [second]);
-    await muted;
     assert.equal(heard(second, 'group_message').length, 1);
     const { mutedUntil } = heard(second, 'group_event').find(({ type }) => type === 'member_muted');
     assert.ok(Date.parse(mutedUntil) >= before + 120_000 && Date.parse(mutedUntil) <= Date.now() + 120_000, `two minutes from now, not ${mutedUntil}`);
