@@ -110,7 +110,7 @@ impl FromStr for PublicId {
 pub struct Offset([u8; Offset::BYTES]);
 
 impl Offset {
-    /// Its length in bytes: 7 for microseconds since 1970, 5 for the thread, which is a random number.
+    /// Its length in bytes: 7 for microseconds since 1970, 5 for the thread, which is a random number, or for what was sent.
     pub const BYTES: usize = 12;
     /// Length of its text form: unpadded base64url, where 12 bytes leave nothing to pad.
     const CHARS: usize = 16;
@@ -130,6 +130,17 @@ impl Offset {
             bytes[7..].copy_from_slice(thread);
             Offset(bytes)
         })
+    }
+
+    /// The name of something that has a number, and that several nodes send, each to its own clients: they all give it the
+    /// same name.
+    #[cfg(feature = "node")]
+    pub fn of(number: u64, since_1970: Duration) -> Offset {
+        let microseconds = u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX);
+        let mut bytes = [0; Self::BYTES];
+        bytes[..7].copy_from_slice(&microseconds.to_be_bytes()[1..]);
+        bytes[7..].copy_from_slice(&number.to_be_bytes()[3..]);
+        Offset(bytes)
     }
 
     /// When it was given, by the clock of the node that gave it.

@@ -8,7 +8,7 @@ import { device, sendText } from '../support/im.mjs';
 import { until } from '../support/wait.mjs';
 
 let cluster;
-before(async () => { cluster = await startCluster(); });
+before(async () => { cluster = await startCluster({ settings: { 'im.messages_per_second': 0 } }); });
 after(() => cluster?.stop());
 
 check('a second device misses nothing of what the first one sends after it came', async (t) => {

@@ -13,16 +13,20 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
-use super::inbox::{GAP_PATIENCE, Gap, Inbox, Push};
+use super::inbox::{GAP_PATIENCE, Gap, Inbox, Place, Push};
 use super::room::Room;
+use super::under_way::UnderWay;
 use crate::socketio::Io;
-use crate::store::{Conversation, MAX_SYNC_LIMIT, Store, StoreError, StoreExt as _, Timestamp};
+use crate::store::{
+    Conversation, MAX_SYNC_LIMIT, Message, Store, StoreError, StoreExt as _, Timestamp, messages,
+};
 
 /// The inboxes of this node.
 pub struct Delivery {
     io: Io,
     store: Arc<dyn Store>,
     runtime: Handle,
+    under_way: Arc<UnderWay>,
     inboxes: [Mutex<Inboxes>; SPREAD],
 }
 
@@ -40,9 +44,15 @@ const SPREAD: usize = 64;
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Delivery {
-    /// Nothing is open yet. What has to wait, waits on `runtime`.
-    pub fn new(io: Io, store: Arc<dyn Store>, runtime: Handle) -> Arc<Self> {
-        Arc::new(Delivery { io, store, runtime, inboxes: std::array::from_fn(|_| Mutex::default()) })
+    /// Nothing is open yet. What has to wait, waits on `runtime`. `under_way`: what is being stored here.
+    pub fn new(io: Io, store: Arc<dyn Store>, runtime: Handle, under_way: Arc<UnderWay>) -> Arc<Self> {
+        Arc::new(Delivery {
+            io,
+            store,
+            runtime,
+            under_way,
+            inboxes: std::array::from_fn(|_| Mutex::default()),
+        })
     }
 
     /// A connection has come that is in this room.
@@ -70,12 +80,23 @@ impl Delivery {
         self.handle_in(Room::all_of(push.conversation), |inbox, now, out| {
             inbox.handle(push.clone(), now, out)
         });
+        if self.io.is_anybody_coming_back() {
+            // For who is about to have an inbox here.
+            for room in Room::all_of(push.conversation) {
+                let inboxes = self.lock(room);
+                if !inboxes.contains_key(&room) {
+                    self.give_out(room, std::slice::from_ref(push));
+                }
+            }
+        }
     }
 
     /// A repair has found a message in the store.
-    pub fn handle_repaired(self: &Arc<Self>, push: &Push) {
-        let rooms = Room::all_of(push.conversation);
-        self.handle_in(rooms, |inbox, now, out| inbox.handle_repaired(push.clone(), now, out));
+    pub fn handle_repaired(self: &Arc<Self>, message: &Message) {
+        let rooms = Room::all_of(message.conversation);
+        let rooms: Vec<_> = rooms.filter(|room| self.lock(*room).contains_key(room)).collect();
+        let Some(push) = (!rooms.is_empty()).then(|| Push::of(message, None, None)).flatten() else { return };
+        self.handle_in(rooms.into_iter(), |inbox, now, out| inbox.handle_repaired(push.clone(), now, out));
     }
 
     /// A message was emptied, here or on another node.
@@ -112,7 +133,7 @@ impl Delivery {
                 Conversation::Private { .. } => "private_message",
                 Conversation::Group(_) => "group_message",
             };
-            let members = self.io.to(room.to_string()).local();
+            let members = self.io.to(room.to_string()).local().offset(push.offset());
             // A private message is pushed to the sender's other devices. Of a group, every member gets everything.
             match push.sender.filter(|_| matches!(push.conversation, Conversation::Private { .. })) {
                 Some(sender) => members.except(sender.to_string()).emit(event, &*push.json),
@@ -144,25 +165,34 @@ impl Delivery {
     fn overdue(&self, room: Room) -> Option<Vec<Gap>> {
         let mut inboxes = self.lock(room);
         let open = inboxes.get_mut(&room).filter(|open| open.inbox.is_waiting())?;
-        let mut out = Vec::new();
-        let gaps = open.inbox.handle_timeout(Instant::now(), &mut out);
-        self.give_out(room, &out);
-        Some(gaps)
+        Some(open.inbox.handle_timeout(Instant::now()))
     }
 
     /// Fetches what a room has missed.
-    async fn fill(self: &Arc<Self>, room: Room, gap: Gap) -> Result<(), StoreError> {
-        let mut after = gap.after;
+    async fn fill(self: &Arc<Self>, room: Room, Gap { conversation, place }: Gap) -> Result<(), StoreError> {
+        let only = || std::iter::once(room);
+        let mut after = match place {
+            Place::After(seq) => seq,
+            Place::Before { seq, since } => {
+                let last = self
+                    .store
+                    .reading(move |tx| Box::pin(messages::last_seq_before(tx, conversation, seq, since)));
+                let last = last.await?;
+                self.handle_in(only(), |inbox, _, out| {
+                    inbox.begin_after(conversation, last, out);
+                    false
+                });
+                last
+            }
+        };
         loop {
-            let page = self.store.sync(gap.conversation, after, MAX_SYNC_LIMIT).await?;
+            let page = self.store.sync(conversation, after, MAX_SYNC_LIMIT).await?;
             let Some(last) = page.messages.last() else { return Ok(()) };
-            let mut previous_at = None;
             after = last.seq;
-            for message in &page.messages {
-                let Some(push) = Push::of(message, previous_at, None) else { continue };
-                previous_at = Some(message.created_at);
+            self.under_way.settled().await;
+            for push in page.messages.iter().filter_map(|message| Push::of(message, None, None)) {
                 // What is in order, or follows it, is given out; the room's other conversations don't mind.
-                self.handle_in(std::iter::once(room), |inbox, now, out| inbox.handle(push.clone(), now, out));
+                self.handle_in(only(), |inbox, now, out| inbox.handle(push.clone(), now, out));
             }
             if !page.has_more {
                 return Ok(());

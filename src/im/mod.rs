@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `roster` | who is connected to this node |
 //! | `inbox`, `delivery` | stored messages to the clients here, in order |
+//! | `under_way` | messages that are being stored here |
 //! | `relay` | what the nodes tell each other |
 //! | `ties` | groups and blocks, in effect on all nodes |
 //! | `twins` | which senders have devices on other nodes |
@@ -39,6 +40,7 @@ mod sync_messages;
 mod ties;
 mod twins;
 mod typing;
+mod under_way;
 mod watchers;
 pub mod words;
 
@@ -58,6 +60,7 @@ use self::limits::Limits;
 use self::repair::Repair;
 use self::roster::Roster;
 use self::twins::Twins;
+use self::under_way::UnderWay;
 use self::words::Words;
 use crate::presence::Presence;
 use crate::proto::sio::RESERVED_EVENTS;
@@ -127,6 +130,7 @@ pub struct Im {
     presence: Arc<dyn Presence>,
     watchers: Arc<Watchers>,
     delivery: Arc<Delivery>,
+    under_way: Arc<UnderWay>,
     roster: Arc<Roster>,
     repair: Repair,
     twins: Twins,
@@ -145,9 +149,10 @@ impl Im {
     pub fn install(parts: Parts, options: Options) -> Arc<Im> {
         let Parts { io, store, presence, watchers, identities, words } = parts;
         let runtime = Handle::current();
-        let delivery = Delivery::new(io.clone(), store.clone(), runtime.clone());
+        let under_way = Arc::new(UnderWay::default());
+        let delivery = Delivery::new(io.clone(), store.clone(), runtime.clone(), under_way.clone());
         let roster = Roster::new(delivery.clone());
-        let repair = Repair::new();
+        let repair = Repair::default();
         let limits =
             Limits::new(options.messages_per_second, options.message_burst, options.typing_per_second);
         let expiries = Expiries::default();
@@ -158,6 +163,7 @@ impl Im {
             presence,
             watchers,
             delivery,
+            under_way,
             roster,
             repair,
             twins: Twins::default(),

@@ -24,8 +24,9 @@ const CATCH_UP: &str = "im.catch_up";
 impl Im {
     /// Listens to the other nodes.
     pub(super) fn hear_others(self: &Arc<Self>) {
-        self.hear(MESSAGE, |im, (conversation, seq, created_at, previous_at, json): PushArgs| {
+        self.hear(MESSAGE, |im, (id, conversation, seq, created_at, previous_at, json): PushArgs| {
             im.delivery.handle(&Push {
+                id,
                 conversation,
                 seq,
                 created_at,
@@ -40,10 +41,7 @@ impl Im {
         self.hear(REPLACE, |im, (user, since, id): (u64, Timestamp, String)| {
             im.put_out_older(user, since, &id);
         });
-        self.hear(CATCH_UP, |im, (after,): (u64,)| {
-            let im = im.clone();
-            im.runtime.clone().spawn(async move { im.catch_up(after).await });
-        });
+        self.hear(CATCH_UP, |im, (after,): (u64,)| im.catch_up(after));
     }
 
     fn hear<T: serde::de::DeserializeOwned + 'static>(
@@ -84,7 +82,7 @@ impl Im {
 
     /// `false`: the bus does not take it now.
     fn publish_in(&self, rooms: impl Iterator<Item = Room>, push: &Push) -> bool {
-        let args = (push.conversation, push.seq, push.created_at, push.previous_at, &*push.json);
+        let args = (push.id, push.conversation, push.seq, push.created_at, push.previous_at, &*push.json);
         self.in_rooms(rooms).is_none_or(|nodes| nodes.server_side_emit(MESSAGE, args))
     }
 
@@ -126,4 +124,4 @@ impl Im {
     }
 }
 
-type PushArgs = (Conversation, u64, Timestamp, Option<Timestamp>, Box<RawValue>);
+type PushArgs = (u64, Conversation, u64, Timestamp, Option<Timestamp>, Box<RawValue>);

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::Im;
-use super::inbox::Push;
 use crate::store::{StoreError, StoreExt as _, messages};
 
 /// How often the store's last id is noted.
@@ -24,10 +23,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PAGE: u32 = 1000;
 
 /// The marks, and what is to be done.
+#[derive(Default)]
 pub struct Repair {
     state: Mutex<State>,
-    /// One repair at a time.
-    running: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -35,13 +33,27 @@ struct State {
     marks: VecDeque<(Instant, u64)>,
     /// What this node has missed is after this id. There while the bus is down.
     missed_after: Option<u64>,
+    /// This node is to go through what was stored after this id.
+    wanted_after: Option<u64>,
+    /// It is at it.
+    is_running: bool,
     /// What other nodes may have missed of this one is after this id.
     owed_after: Option<u64>,
 }
 
 impl Repair {
-    pub fn new() -> Self {
-        Repair { state: Mutex::default(), running: tokio::sync::Mutex::default() }
+    /// Asks for a repair from an id on. `true`: nobody is at it, and the caller has to be.
+    fn want(&self, after: u64) -> bool {
+        let mut state = self.lock();
+        lower(&mut state.wanted_after, after);
+        !std::mem::replace(&mut state.is_running, true)
+    }
+
+    /// Where whoever is at it has to begin; `None`: it is done.
+    fn next(&self) -> Option<u64> {
+        let mut state = self.lock();
+        state.is_running = state.wanted_after.is_some();
+        state.wanted_after.take()
     }
 
     /// The last id that the store had so long ago, or somewhat longer.
@@ -88,8 +100,8 @@ impl Im {
         self.announcements_lost();
         let after = self.repair.mark_before(NOTICED_LATE);
         let mut state = self.repair.lock();
-        state.missed_after = Some(state.missed_after.map_or(after, |earlier| earlier.min(after)));
-        state.owed_after = Some(state.owed_after.map_or(after, |earlier| earlier.min(after)));
+        lower(&mut state.missed_after, after);
+        lower(&mut state.owed_after, after);
     }
 
     /// The bus is back: this node catches up, and tells the others to.
@@ -100,7 +112,7 @@ impl Im {
             let im = self.clone();
             self.runtime.spawn(async move {
                 im.reload_ties().await;
-                im.catch_up(after).await;
+                im.catch_up(after);
             });
         }
         self.tell_what_is_owed();
@@ -110,7 +122,7 @@ impl Im {
     pub(super) fn not_published(self: &Arc<Self>, id: u64) {
         let mut state = self.repair.lock();
         let is_first = state.owed_after.is_none();
-        state.owed_after = Some(state.owed_after.map_or(id - 1, |earlier| earlier.min(id - 1)));
+        lower(&mut state.owed_after, id - 1);
         drop(state);
         if is_first {
             self.tell_what_is_owed();
@@ -119,8 +131,7 @@ impl Im {
 
     /// Another node is gone, and with it perhaps what it had stored and not yet published.
     pub fn node_gone(self: &Arc<Self>, lease: Duration) {
-        let (im, after) = (self.clone(), self.repair.mark_before(lease + NOTICED_LATE));
-        self.runtime.spawn(async move { im.catch_up(after).await });
+        self.catch_up(self.repair.mark_before(lease + NOTICED_LATE));
     }
 
     fn tell_what_is_owed(self: &Arc<Self>) {
@@ -141,20 +152,32 @@ impl Im {
         });
     }
 
-    /// Goes through all that was stored after an id. Asks the store until it has answered.
-    pub(super) async fn catch_up(self: &Arc<Self>, after: u64) {
-        let _one_at_a_time = self.repair.running.lock().await;
-        let (mut after, first) = (after, after);
-        let mut count = 0;
+    /// Goes through what was stored after an id, at some time from now on. Who asks while that is going on asks for one
+    /// more time: a line that breaks again and again must not leave a queue of repairs behind.
+    pub(super) fn catch_up(self: &Arc<Self>, after: u64) {
+        if !self.repair.want(after) {
+            return;
+        }
+        let im = self.clone();
+        self.runtime.spawn(async move {
+            while let Some(after) = im.repair.next() {
+                im.go_through(after).await;
+            }
+        });
+    }
+
+    /// Goes through what is stored after an id. Asks the store until it has answered.
+    async fn go_through(self: &Arc<Self>, first: u64) {
+        let (mut after, mut count) = (first, 0);
         loop {
             match self.store.reading(move |tx| Box::pin(messages::committed_after(tx, after, PAGE))).await {
                 Ok(page) => {
-                    let Some(last) = page.last() else { break };
-                    after = last.id;
+                    self.under_way.settled().await;
+                    page.iter().for_each(|message| self.delivery.handle_repaired(message));
                     count += page.len();
-                    page.iter()
-                        .filter_map(|message| Push::of(message, None, None))
-                        .for_each(|push| self.delivery.handle_repaired(&push));
+                    // What is stored from now on comes by the bus.
+                    let Some(last) = page.last().filter(|_| page.len() == PAGE as usize) else { break };
+                    after = last.id;
                 }
                 Err(StoreError::Unavailable(_) | StoreError::Overloaded) => tokio::time::sleep(PAUSE).await,
                 Err(error) => return tracing::error!(%error, "what was missed can't be read"),
@@ -162,4 +185,8 @@ impl Im {
         }
         tracing::info!(after = first, count, "caught up with what other nodes have stored");
     }
+}
+
+fn lower(bound: &mut Option<u64>, to: u64) {
+    *bound = Some(bound.map_or(to, |bound| bound.min(to)));
 }

@@ -63,9 +63,12 @@ impl Im {
         self.check_words(&mut message)?;
         self.check_may_write(user, message.target).await?;
         self.check_reply(&mut message).await?;
-        let im = self.clone();
-        // Called in the order of `seq`.
-        let push = Box::new(move |committed: &Committed| im.push(committed, sender));
+        let (im, ticket) = (self.clone(), self.under_way.begin());
+        // Called in the order of `seq`; dropped if there is nothing to push.
+        let push = Box::new(move |committed: &Committed| {
+            im.push(committed, sender);
+            drop(ticket);
+        });
         Ok(self.store.append_then(message, push).await?.message)
     }
 

@@ -164,6 +164,7 @@ mod tests {
 
     fn push(seq: u64) -> Push {
         Push {
+            id: seq,
             conversation: Conversation::between(1, 2),
             seq,
             created_at: Timestamp::from_unix_ms(0),

@@ -13,7 +13,7 @@ use super::op::{Frames, Op, Selection, Target, Which};
 use super::{AckError, Answers, Found, FromArgs, Payload, RemoteSocket, Socket};
 use crate::bus::wire;
 use crate::close::CloseReason;
-use crate::ids::SocketId;
+use crate::ids::{Offset, SocketId};
 use crate::proto::sio::Kind;
 
 /// A choice of sockets, and what can be done with them.
@@ -32,6 +32,7 @@ pub struct Broadcast {
     selection: Selection,
     reach: Reach,
     volatile: bool,
+    offset: Option<Offset>,
     timeout: Duration,
 }
 
@@ -48,7 +49,7 @@ impl Broadcast {
     pub(super) fn new(io: Arc<IoInner>, namespace: Which, skip: Option<SocketId>) -> Self {
         let timeout = io.options.ack_timeout;
         let selection = Selection { namespace, rooms: Vec::new(), except: Vec::new(), skip };
-        Broadcast { io, selection, reach: Reach::Everywhere, volatile: false, timeout }
+        Broadcast { io, selection, reach: Reach::Everywhere, volatile: false, offset: None, timeout }
     }
 
     /// Those in this room, too; a socket in several of the chosen rooms counts once. A socket's id is such a room.
@@ -81,6 +82,13 @@ impl Broadcast {
         self
     }
 
+    /// The event has this name among those that clients may miss, and not the next one.
+    #[cfg(feature = "node")]
+    pub(crate) fn offset(mut self, offset: Offset) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+
     /// How long to wait for answers.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -110,7 +118,9 @@ impl Broadcast {
     /// Sends an event to all of them. It is encoded once.
     pub fn emit(&self, event: &str, payload: impl Payload) {
         let body = match Body::event(event, &payload) {
-            Ok(body) => body.with_offset(self.io.offset(self.volatile)),
+            Ok(body) => {
+                body.with_offset(self.io.offset(self.volatile).map(|next| self.offset.unwrap_or(next)))
+            }
             Err(error) => return tracing::error!(event, %error, "an event can't be encoded"),
         };
         let (volatile, offset) = (self.volatile, body.offset());
@@ -239,7 +249,7 @@ impl Broadcast {
         self.rooms([room.into()].into(), [].into());
     }
 
-    /// Makes all of them leave a room, and those that were cut off and may come back.
+    /// Makes all of them leave a room, those included that were cut off and may come back.
     pub fn leave(&self, room: impl Into<Arc<str>>) {
         self.rooms([].into(), [room.into()].into());
     }

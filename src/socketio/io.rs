@@ -377,6 +377,12 @@ impl Io {
         }
     }
 
+    /// Whether a client is on its way back to this node, so that events are remembered for it which nobody here is sent.
+    #[cfg(feature = "node")]
+    pub(crate) fn is_anybody_coming_back(&self) -> bool {
+        self.root.io.recovery.as_ref().is_some_and(|recovery| recovery.coming.is_any_on_node())
+    }
+
     /// Listens, and serves until the server is stopped. Once: what has stopped does not start again.
     ///
     /// # Errors

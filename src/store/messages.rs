@@ -6,7 +6,7 @@
 
 use super::sql::{Row, Tx, Value, values};
 use super::{
-    Conversation, HistoryPage, MAX_SYNC_LIMIT, Message, MessageKey, StoreError, SyncPage, Target,
+    Conversation, HistoryPage, MAX_SYNC_LIMIT, Message, MessageKey, StoreError, SyncPage, Target, Timestamp,
     conversations,
 };
 
@@ -169,6 +169,22 @@ pub async fn committed_after(tx: &mut dyn Tx, id: u64, limit: u32) -> Result<Vec
 pub async fn last_id(tx: &mut dyn Tx) -> Result<u64, StoreError> {
     let rows = tx.query("SELECT MAX(id) FROM messages", &[]).await?;
     Ok(rows.first().map_or(Ok(None), |row| row.get(0))?.unwrap_or(0))
+}
+
+/// The greatest `seq` below another one whose message was accepted before that time; 0 when there is none.
+pub async fn last_seq_before(
+    tx: &mut dyn Tx,
+    conversation: Conversation,
+    seq: u64,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    // Backwards from the place: what lies between is what somebody has missed.
+    const LAST: &str = "SELECT m.seq FROM conversations c JOIN messages m ON m.conversation_id = c.id \
+        WHERE c.kind = ? AND c.first_id = ? AND c.second_id = ? AND m.seq < ? AND m.created_at_ms < ? \
+        ORDER BY m.seq DESC LIMIT 1";
+    let [kind, first_id, second_id] = conversation_key(conversation);
+    let rows = tx.query(LAST, values![kind, first_id, second_id, seq, at]).await?;
+    rows.first().map_or(Ok(0), |row| row.get(0))
 }
 
 /// The message of that name.

@@ -69,9 +69,7 @@ impl Kept {
     fn remove(&mut self, pid: &Pid) -> Option<Session> {
         let (_, session) = self.by_pid.remove(pid)?;
         self.ids.remove(&session.id);
-        for room in &session.rooms {
-            uncount(&mut self.rooms, room);
-        }
+        session.rooms.iter().for_each(|room| forget_one(&mut self.rooms, room));
         Some(session)
     }
 
@@ -103,17 +101,18 @@ impl Kept {
         pids.iter().filter_map(|pid| self.remove(pid)).collect()
     }
 
-    /// Takes those that are meant out of rooms. What was sent there while they were in is not for them any more, either.
-    pub fn leave_meant(&mut self, target: &Target, rooms: &[Arc<str>]) {
-        if rooms.is_empty() || !self.wants(target) {
+    /// Takes those that are meant out of rooms, so that they don't come back to them.
+    pub fn leave_meant(&mut self, target: &Target, leave: &[Arc<str>]) {
+        if leave.is_empty() || !self.wants(target) {
             return;
         }
-        let meant = self.by_pid.values_mut().filter(|(_, session)| session.who().is_meant(target));
-        for (_, session) in meant {
-            rooms
-                .iter()
-                .filter(|room| session.rooms.remove(*room))
-                .for_each(|room| uncount(&mut self.rooms, room));
+        for (_, session) in self.by_pid.values_mut() {
+            if !session.who().is_meant(target) {
+                continue;
+            }
+            for room in leave.iter().filter(|room| session.rooms.remove(*room)) {
+                forget_one(&mut self.rooms, room);
+            }
         }
     }
 
@@ -133,8 +132,7 @@ impl Kept {
     }
 }
 
-/// A session is in that room no more.
-fn uncount(rooms: &mut HashMap<Arc<str>, usize>, room: &Arc<str>) {
+fn forget_one(rooms: &mut HashMap<Arc<str>, usize>, room: &Arc<str>) {
     if let Some(count) = rooms.get_mut(room) {
         *count -= 1;
         if *count == 0 {
@@ -147,6 +145,21 @@ fn uncount(rooms: &mut HashMap<Arc<str>, usize>, room: &Arc<str>) {
 mod tests {
     use super::*;
     use crate::socketio::recovery::test_sessions::{room, session, sockets};
+
+    #[test]
+    fn who_is_absent_leaves_rooms_with_the_others() {
+        let mut kept = Kept::new(9);
+        let ids: Vec<_> = (0..2).map(|slot| SocketId::random(0, slot)).collect();
+        let (a, b) = (session(ids[0], &["user a", "all"]), session(ids[1], &["user b", "all"]));
+        let pids = [a.pid, b.pid];
+        kept.insert(a, Time(10));
+        kept.insert(b, Time(10));
+        kept.leave_meant(&room("user a"), &["all".into(), "other".into()]);
+        assert!(kept.wants(&room("all")), "b is in it");
+        assert_eq!(kept.take(&pids[0], "/").unwrap().rooms, HashSet::from(["user a".into()]));
+        kept.leave_meant(&room("all"), &["all".into()]);
+        assert!(!kept.wants(&room("all")));
+    }
 
     #[test]
     fn sessions_come_and_go() {

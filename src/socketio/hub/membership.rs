@@ -136,7 +136,8 @@ impl Hub {
         };
         core.send(session, &packet(Kind::Connect, entry.socket.namespace_name(), json.as_bytes()));
         let (handlers, socket) = (of.handlers().clone(), entry.socket.clone());
-        if let Some((_, Some(back))) = tracked {
+        let back = tracked.and_then(|(_, back)| back);
+        if let Some(back) = &back {
             self.move_rooms(key, &back.rooms, &[]);
             self.replay(core, key);
         }

@@ -30,15 +30,17 @@ use crate::socketio::Socket;
 use crate::socketio::cluster::RoomsHeld;
 use crate::socketio::io::IoInner;
 use crate::socketio::op::Target;
-use crate::socketio::recovery::{Claim, Claimer, Content, Found, Luggage, Session, Who, find};
+use crate::socketio::recovery::{
+    Claim, Claimer, Coming, ComingBack, Content, Found, Luggage, Session, Who, find,
+};
 
 /// What a shard keeps for those that come back.
 pub struct Recovery {
     log: Log,
     kept: Kept,
     window: Duration,
-    /// Sockets that are on their way back: until they are in, everything is remembered.
-    coming: usize,
+    /// Who is on the way back: until they are in, everything is remembered.
+    coming: Coming,
     /// Sockets in other slots than their ids name.
     guests: HashMap<SocketId, Key>,
     /// When to look for what is to be forgotten.
@@ -48,9 +50,9 @@ pub struct Recovery {
 /// Where a socket stands.
 pub enum Track {
     /// Another shard or node is asked for its session. From that place on, what is remembered may be for it.
-    Asking { from: Place },
+    Asking { from: Place, _coming: ComingBack },
     /// It has its session back, and is not let in yet.
-    Restored { pid: Pid, since: Place, rooms: HashSet<Arc<str>>, held: Option<RoomsHeld> },
+    Restored { pid: Pid, since: Place, rooms: HashSet<Arc<str>>, held: Option<RoomsHeld>, coming: ComingBack },
     /// It is in. Nothing before that place is for it.
     In { pid: Pid, since: Place },
 }
@@ -58,7 +60,8 @@ pub enum Track {
 impl Recovery {
     /// `None` where recovery is off.
     pub fn new(io: &IoInner) -> Option<Box<Recovery>> {
-        let options = &io.recovery.as_ref()?.options;
+        let shared = io.recovery.as_ref()?;
+        let options = &shared.options;
         let shards = usize::from(io.shards());
         // A connection that is silent is given up at the latest when the pong to a second ping is overdue. What was sent
         // before the first has arrived: its pong came.
@@ -69,7 +72,7 @@ impl Recovery {
             log: Log::new(keep, options.log_bytes / shards),
             kept: Kept::new(options.max_sessions.div_ceil(shards)),
             window: options.window,
-            coming: 0,
+            coming: shared.coming.on_shard(),
             guests: HashMap::new(),
             look_at: Time::NEVER,
         }))
@@ -82,18 +85,13 @@ impl Recovery {
 
     /// Whether anybody here may come to miss what is sent to this target, though nobody here is sent it.
     pub fn wants(&self, target: &Target) -> bool {
-        self.coming > 0 || self.kept.wants(target)
+        self.coming.is_any() || self.kept.wants(target)
     }
 
     /// Remembers an event.
     pub fn remember(&mut self, core: &mut Core, offset: Offset, target: Target, content: Content) {
         self.log.push(core.now(), offset, target, content);
         self.look_later(core);
-    }
-
-    /// Those that are meant come back without these rooms.
-    pub fn leave_absent(&mut self, target: &Target, rooms: &[Arc<str>]) {
-        self.kept.leave_meant(target, rooms);
     }
 
     /// Sees to it that what is kept is looked at again.
@@ -137,6 +135,13 @@ impl Hub {
         self.forget(&gone);
     }
 
+    /// Those that are meant don't come back to these rooms.
+    pub(super) fn leave_absent(&mut self, target: &Target, leave: &[Arc<str>]) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.kept.leave_meant(target, leave);
+        }
+    }
+
     // A client comes back.
 
     /// A socket that is connecting claims to be one that was cut off.
@@ -153,8 +158,8 @@ impl Hub {
             return self.decide(core, key);
         }
         let (Some(recovery), Some(entry)) = (&mut self.recovery, self.sockets.get_mut(key)) else { return };
-        recovery.coming += 1;
-        entry.track = Some(Box::new(Track::Asking { from: recovery.log.end() }));
+        let track = Track::Asking { from: recovery.log.end(), _coming: recovery.coming.begin() };
+        entry.track = Some(Box::new(track));
         find::begin(&self.io, claim, namespace, self.id, socket);
     }
 
@@ -169,7 +174,7 @@ impl Hub {
         let key = self.find(socket);
         let Some(recovery) = &self.recovery else { return };
         let (key, from) = match key.and_then(|key| self.sockets.get(key)?.track.as_deref()) {
-            Some(Track::Asking { from }) => (key, *from),
+            Some(Track::Asking { from, .. }) => (key, *from),
             _ => (None, recovery.log.end()),
         };
         let session = found.and_then(|found| self.adopt(core, *found, &claim, from));
@@ -178,8 +183,7 @@ impl Hub {
             // Its client is gone again. It may come once more.
             (Some(session), None) => self.keep(core, session),
             (None, Some(key)) => {
-                if let (Some(recovery), Some(entry)) = (&mut self.recovery, self.sockets.get_mut(key)) {
-                    recovery.coming -= 1;
+                if let Some(entry) = self.sockets.get_mut(key) {
                     entry.track = None;
                 }
                 self.decide(core, key);
@@ -229,10 +233,9 @@ impl Hub {
         if !is_from_here {
             shared.restore(&entry.socket, &saved);
         }
-        let track = Box::new(Track::Restored { pid, since, rooms, held });
-        if entry.track.replace(track).is_none() {
-            recovery.coming += 1;
-        }
+        // Begun before what has been until now is dropped.
+        let coming = recovery.coming.begin();
+        entry.track = Some(Box::new(Track::Restored { pid, since, rooms, held, coming }));
         recovery.guests.insert(id, key);
         shared.has_moved(pid, self.id, id);
         if shared.options.skip_middleware {
@@ -248,13 +251,13 @@ impl Hub {
             return Ok(None);
         };
         let (pid, since, back) = match entry.track.take().map(|track| *track) {
-            Some(Track::Restored { pid, since, rooms, held }) => {
+            Some(Track::Restored { pid, since, rooms, held, coming }) => {
                 if since < recovery.log.first() {
-                    entry.track = Some(Box::new(Track::Restored { pid, since, rooms, held }));
+                    entry.track = Some(Box::new(Track::Restored { pid, since, rooms, held, coming }));
                     return Err(TooLate);
                 }
-                recovery.coming -= 1;
-                (pid, since, Some(Return { rooms: rooms.into_iter().collect(), _held: held }))
+                let rooms = rooms.into_iter().collect();
+                (pid, since, Some(Return { rooms, _held: held, _coming: coming }))
             }
             _ => (Pid::random(self.id, key.slot), recovery.log.end(), None),
         };
@@ -282,14 +285,8 @@ impl Hub {
         let recovery = self.recovery.as_mut()?;
         let shared = self.io.recovery.as_ref()?;
         let (pid, since, rooms, held) = match *entry.track.take()? {
-            Track::Asking { .. } => {
-                recovery.coming -= 1;
-                return None;
-            }
-            Track::Restored { pid, since, rooms, held } => {
-                recovery.coming -= 1;
-                (pid, since, rooms, held)
-            }
+            Track::Asking { .. } => return None,
+            Track::Restored { pid, since, rooms, held, .. } => (pid, since, rooms, held),
             Track::In { pid, since } => (pid, since, entry.memberships.names().cloned().collect(), None),
         };
         let id = entry.socket.id();
@@ -421,6 +418,7 @@ pub struct Return {
     pub rooms: Vec<Arc<str>>,
     /// Until it has joined them.
     _held: Option<RoomsHeld>,
+    _coming: ComingBack,
 }
 
 /// What a client has missed is remembered no more.

@@ -91,9 +91,7 @@ impl Hub {
                 }
             }
             Op::Rooms { target, join, leave } => {
-                if let Some(recovery) = &mut self.recovery {
-                    recovery.leave_absent(&target, &leave);
-                }
+                self.leave_absent(&target, &leave);
                 for member in self.select(&target) {
                     self.move_rooms(member.socket, &join, &leave);
                 }

@@ -8,6 +8,7 @@
 //!
 //! Here stands what all shards share. It costs nothing where recovery is off.
 
+mod coming;
 pub(super) mod find;
 mod recovered;
 mod session;
@@ -32,6 +33,7 @@ use crate::proto::sio::Kind;
 
 use underway::UnderWay;
 
+pub(super) use coming::{Coming, ComingBack};
 pub use recovered::RecoveredSession;
 #[cfg(test)]
 pub(super) use session::tests as test_sessions;
@@ -74,6 +76,7 @@ pub struct Recovery {
     data: RwLock<Option<(Save, Restore)>>,
     vouch: RwLock<Option<Vouch>>,
     pub emits: UnderWay,
+    pub coming: Coming,
 }
 
 impl Recovery {
@@ -84,6 +87,7 @@ impl Recovery {
             data: RwLock::default(),
             vouch: RwLock::default(),
             emits: UnderWay::default(),
+            coming: Coming::default(),
         }
     }
 

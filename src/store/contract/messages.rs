@@ -4,6 +4,7 @@ use super::{all, append, read, say, with_client_id, write};
 use crate::store::messages::{self, Erasure, Start};
 use crate::store::{
     Conversation, MAX_SYNC_LIMIT, Message, MessageKey, MessageType, NewMessage, Store, StoreExt as _, Target,
+    Timestamp,
 };
 
 pub async fn a_message_is_found_by_each_name(store: &dyn Store) {
@@ -86,6 +87,26 @@ pub async fn messages_of_all_conversations_by_id(store: &dyn Store) {
     assert_eq!(read!(store, messages::committed_after(after, 3)), everything[2..5]);
     let after = everything[6].id;
     assert_eq!(read!(store, messages::committed_after(after, 3)), []);
+}
+
+pub async fn the_last_message_before_a_time(store: &dyn Store) {
+    let group = talk(store, 3).await;
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    let third = all(store, group).await[2].created_at;
+    let since = Timestamp::from_unix_ms(third.unix_ms() + 1);
+    talk(store, 3).await;
+    for (seq, at, expected) in [
+        (7, Timestamp::now(), 6),
+        (6, since, 3),
+        (3, since, 2),
+        (1, since, 0),
+        (6, Timestamp::from_unix_ms(1), 0),
+    ] {
+        let found = read!(store, messages::last_seq_before(group, seq, at));
+        assert_eq!(found, expected, "before {seq} and {at:?}");
+    }
+    let unknown = Conversation::Group(99);
+    assert_eq!(read!(store, messages::last_seq_before(unknown, 9, since)), 0);
 }
 
 pub async fn an_erased_message_keeps_its_place(store: &dyn Store) {

@@ -53,6 +53,7 @@ macro_rules! contract_tests {
             history_goes_back_page_by_page
             history_goes_back_from_a_place
             messages_of_all_conversations_by_id
+            the_last_message_before_a_time
             an_erased_message_keeps_its_place
             an_erased_message_is_still_known_by_its_client_id
             senders_of_a_stretch

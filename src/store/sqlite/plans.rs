@@ -104,6 +104,7 @@ fn nothing_reads_too_much() {
         messages::history(tx, PRIVATE, Start::Page(1), 10).await?;
         messages::committed_after(tx, 0, 10).await?;
         messages::last_id(tx).await?;
+        messages::last_seq_before(tx, PRIVATE, 9, now).await?;
         messages::get(tx, MessageKey::Id(1)).await?;
         messages::get(tx, MessageKey::MessageId(uuid::Uuid::nil())).await?;
         messages::senders(tx, PRIVATE, 0, 9).await?;
