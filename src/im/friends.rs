@@ -90,7 +90,7 @@ impl Im {
         let (im, by) = (self.clone(), user.id());
         self.wholly(async move {
             im.write(move |tx, now| Box::pin(blocks::block(tx, by, other, now))).await?;
-            im.change(Change::Block { user: other, by, is_blocked: true }).await;
+            im.change(Change::Blocks { user: other }).await;
             Ok(())
         })
         .await
@@ -104,7 +104,7 @@ impl Im {
         let (im, by) = (self.clone(), user.id());
         self.wholly(async move {
             im.write(move |tx, _| Box::pin(blocks::unblock(tx, by, other))).await?;
-            im.change(Change::Block { user: other, by, is_blocked: false }).await;
+            im.change(Change::Blocks { user: other }).await;
             Ok(())
         })
         .await

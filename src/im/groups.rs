@@ -58,7 +58,7 @@ impl Im {
             let group = im.write(move |tx, now| Box::pin(groups::create(tx, new.clone(), now))).await?;
             let id = group.id;
             let members = im.store.reading(move |tx| Box::pin(groups::member_ids(tx, id))).await?;
-            im.change(membership(&members, id, true)).await;
+            im.change(Change::Members { users: members.clone(), group: id }).await;
             im.tell_group(id, &members, "created", user, json!({ "group": group, "userIds": members }));
             Ok(group)
         })
@@ -87,7 +87,7 @@ impl Im {
         self.wholly(async move {
             let members = im.write(move |tx, now| Box::pin(groups::dissolve(tx, id, by, now))).await?;
             im.tell_group(id, &[], "dissolved", user, json!({}));
-            im.change(membership(&members, id, false)).await;
+            im.change(Change::Members { users: members.clone(), group: id }).await;
             Ok(())
         })
         .await
@@ -101,7 +101,7 @@ impl Im {
         let (im, who) = (self.clone(), user.id());
         self.wholly(async move {
             im.write(move |tx, now| Box::pin(groups::join(tx, id, who, now))).await?;
-            im.change(membership(&[who], id, true)).await;
+            im.change(Change::Members { users: vec![who], group: id }).await;
             im.tell_group(id, &[who], "member_joined", user, json!({ "userIds": [who] }));
             Ok(())
         })
@@ -117,7 +117,7 @@ impl Im {
         self.wholly(async move {
             im.write(move |tx, _| Box::pin(groups::leave(tx, id, who))).await?;
             im.tell_group(id, &[who], "member_left", user, json!({ "userIds": [who] }));
-            im.change(membership(&[who], id, false)).await;
+            im.change(Change::Members { users: vec![who], group: id }).await;
             Ok(())
         })
         .await
@@ -133,7 +133,7 @@ impl Im {
             let new =
                 im.write(move |tx, now| Box::pin(groups::invite(tx, id, by, users.clone(), now))).await?;
             if !new.is_empty() {
-                im.change(membership(&new, id, true)).await;
+                im.change(Change::Members { users: new.clone(), group: id }).await;
                 im.tell_group(id, &new, "member_joined", user, json!({ "userIds": new }));
             }
             Ok(new)
@@ -150,7 +150,7 @@ impl Im {
         self.wholly(async move {
             im.write(move |tx, _| Box::pin(groups::kick(tx, id, by, member))).await?;
             im.tell_group(id, &[member], "member_kicked", user, json!({ "userIds": [member] }));
-            im.change(membership(&[member], id, false)).await;
+            im.change(Change::Members { users: vec![member], group: id }).await;
             Ok(())
         })
         .await
@@ -271,10 +271,6 @@ impl Im {
             maximum => Ok(maximum),
         }
     }
-}
-
-fn membership(users: &[u64], group: u64, are_members: bool) -> Change {
-    Change::Members { users: users.to_vec(), group, are_members }
 }
 
 fn check_texts(

@@ -96,13 +96,12 @@ impl Roster {
         true
     }
 
-    /// The user is, or is no longer, a member of a group. `false`: the user is not here.
-    pub fn set_member(&self, user: u64, group: u64, is_member: bool) -> bool {
+    /// The user is, or is not, a member of a group.
+    pub fn set_member(&self, user: u64, group: u64, is_member: bool) {
         let mut users = self.lock(user);
-        let Some(here) = users.get_mut(&user) else { return false };
-        here.changed = here.arriving > 0;
+        let Some(here) = users.get_mut(&user) else { return };
         if here.groups.contains(&group) == is_member {
-            return true;
+            return;
         }
         let mut groups = here.groups.clone();
         if is_member {
@@ -111,19 +110,13 @@ impl Roster {
             groups.remove(&group);
         }
         self.move_to(here, groups);
-        true
     }
 
-    /// The user is, or is no longer, blocked by another one. `false`: the user is not here.
-    pub fn set_blocked(&self, user: u64, by: u64, is_blocked: bool) -> bool {
+    /// The user's ties have changed: what is just being read of them may be old. `false`: the user is not here, nor on the way.
+    pub fn have_changed(&self, user: u64) -> bool {
         let mut users = self.lock(user);
         let Some(here) = users.get_mut(&user) else { return false };
-        here.changed = here.arriving > 0;
-        if is_blocked {
-            here.blocked_by.insert(by);
-        } else {
-            here.blocked_by.remove(&by);
-        }
+        here.changed |= here.arriving > 0;
         true
     }
 

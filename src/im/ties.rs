@@ -20,19 +20,18 @@ use crate::store::{StoreError, StoreExt as _, blocks, groups};
 
 /// A change of ties, to all nodes.
 const CHANGE: &str = "im.ties";
-/// How long other nodes are waited for. One that is silent for longer is about to be given up, or was cut off from the
-/// others; then it reads everything anew when it is back.
+/// How long whoever changes something waits for the other nodes.
 const WITHIN: Duration = Duration::from_secs(2);
-/// How long to wait for a store that is away.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait for nodes that can't be reached, or a store that is away.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// What has changed, as whoever changed it knows it.
+/// What has changed. How, the store knows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Change {
-    /// Users are, or are no longer, members of a group.
-    Members { users: Vec<u64>, group: u64, are_members: bool },
-    /// A user is, or is no longer, blocked by another one.
-    Block { user: u64, by: u64, is_blocked: bool },
+    /// Who of these users is a member of a group.
+    Members { users: Vec<u64>, group: u64 },
+    /// Who has blocked a user.
+    Blocks { user: u64 },
 }
 
 impl Im {
@@ -49,13 +48,33 @@ impl Im {
         });
     }
 
-    /// Brings a change that was stored into effect on every node.
+    /// Brings a change that was stored into effect on every node. Those that can't be reached are told later.
     pub(super) async fn change(self: &Arc<Self>, change: Change) {
-        let elsewhere = self.io.server_side_emit_with_ack::<()>(CHANGE, (&change,));
-        let everywhere = async { tokio::join!(self.take(change.clone()), elsewhere) };
-        if tokio::time::timeout(WITHIN, everywhere).await.is_err() {
-            tracing::debug!(?change, "not every node has answered in time");
+        let everywhere = async { tokio::join!(self.take(change.clone()), self.tell(&change)) };
+        if let Ok(((), true)) = tokio::time::timeout(WITHIN, everywhere).await {
+            return;
         }
+        tracing::debug!(?change, "not every node could be told");
+        let im = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(PAUSE).await;
+                let Some(im) = im.upgrade() else { return };
+                im.take(change.clone()).await;
+                if im.tell(&change).await {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Tells the other nodes of a change. `true`: it holds on all of them.
+    async fn tell(&self, change: &Change) -> bool {
+        if self.repair.is_cut_off() {
+            return false;
+        }
+        let answers = self.io.server_side_emit_with_ack::<()>(CHANGE, (change,)).await;
+        answers.is_ok_and(|answers| answers.silent.is_empty()) && !self.repair.is_cut_off()
     }
 
     /// Does all of something that is stored and then told, even if who asked for it has gone meanwhile.
@@ -70,50 +89,40 @@ impl Im {
     /// Brings a change into effect here.
     async fn take(self: &Arc<Self>, change: Change) {
         match change {
-            Change::Members { users, group, are_members } => {
-                if !are_members {
-                    self.put_out_absent(&users, group);
-                }
-                let is_here = |user: &u64| self.roster.set_member(*user, group, are_members);
-                let here: Vec<_> = users.into_iter().filter(is_here).collect();
-                if here.is_empty() {
-                    return;
-                }
-                let (_held, in_force) = match are_members {
-                    true => self.io.hold_rooms(&[Room::Group(group).name()]),
-                    false => (None, Box::pin(async {}) as _),
-                };
-                tokio::join!(in_force, self.look_for_members(here, group));
-            }
-            Change::Block { user, by, is_blocked } => {
-                if self.roster.set_blocked(user, by, is_blocked) {
-                    self.read_again(user).await;
-                }
-            }
+            Change::Members { users, group } => self.look_for_members(users, group).await,
+            Change::Blocks { user } if self.roster.have_changed(user) => self.read_again(user).await,
+            Change::Blocks { .. } => (),
         }
     }
 
-    /// Clients that were cut off do not come back to a group that they are out of.
-    fn put_out_absent(&self, users: &[u64], group: u64) {
-        if !self.options.recovery_window.is_zero() {
-            let room = |user: &u64| self.io.to(Room::User(*user).to_string()).local();
-            users.iter().for_each(|user| room(user).leave(Room::Group(group).name()));
+    /// Looks whether users are members of a group, and moves their connections accordingly. Clients that were cut off do
+    /// not come back to a group that they are out of.
+    async fn look_for_members(self: &Arc<Self>, mut users: Vec<u64>, group: u64) {
+        let may_come_back = !self.options.recovery_window.is_zero();
+        users.retain(|user| self.roster.have_changed(*user) || may_come_back);
+        if users.is_empty() {
+            return;
         }
-    }
-
-    /// Looks whether users who are here are members of a group.
-    async fn look_for_members(self: &Arc<Self>, users: Vec<u64>, group: u64) {
-        let _alone = self.looks.lock().await;
+        let room = Room::Group(group).name();
+        let (_held, in_force) = self.io.hold_rooms(&[room.clone()]);
+        let alone = self.looks.lock().await;
         let asked = users.clone();
         match self.store.reading(move |tx| Box::pin(groups::of_users(tx, asked.clone()))).await {
             Ok(pairs) => {
                 let members: BTreeSet<_> = pairs.into_iter().filter(|(_, of)| *of == group).collect();
                 for user in users {
-                    self.roster.set_member(user, group, members.contains(&(user, group)));
+                    let is_member = members.contains(&(user, group));
+                    self.roster.set_member(user, group, is_member);
+                    if !is_member && may_come_back {
+                        self.io.to(Room::User(user).to_string()).local().leave(room.clone());
+                    }
                 }
             }
             Err(_) => users.into_iter().for_each(|user| self.read_again_later(user)),
         }
+        drop(alone);
+        // Who has joined is to hear what is sent from now on.
+        in_force.await;
     }
 
     async fn read_again(self: &Arc<Self>, user: u64) {
@@ -159,7 +168,7 @@ impl Im {
                 }
                 Err(_) => {
                     drop(alone);
-                    tokio::time::sleep(STORE_PAUSE).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
