@@ -1,4 +1,5 @@
 // The HTTP API, as a user of the node asks it: in open mode by number, else with a token.
+import { WAIT_MS } from './wait.mjs';
 
 /** What a node answers: `{status, code, message, data, error}`. `as` is the user's number, or a token. */
 export async function rest(node, as, method, path, params = {}) {
@@ -8,7 +9,7 @@ export async function rest(node, as, method, path, params = {}) {
   else if (as) headers.Authorization = `Bearer ${as}`;
   const body = ['GET', 'DELETE'].includes(method) ? undefined : JSON.stringify(params);
   if (body === undefined) for (const [name, value] of Object.entries(params)) url.searchParams.set(name, value);
-  const answer = await fetch(url, { method, headers, body });
+  const answer = await fetch(url, { method, headers, body, signal: AbortSignal.timeout(WAIT_MS) });
   return { status: answer.status, ...await answer.json() };
 }
 

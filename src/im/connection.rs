@@ -101,8 +101,8 @@ impl Im {
         if let Some(at) = identity.expires_at {
             self.expiries.add(at, socket);
         }
-        let may_be_old = self.roster.enter(user.id(), connection, ties);
-        if may_be_old || !were_read {
+        self.roster.enter(user.id(), connection, ties);
+        if arrival.has_changed() || !were_read {
             let im = self.clone();
             self.runtime.spawn(async move { im.reload_ties_of(user.id()).await });
         }
