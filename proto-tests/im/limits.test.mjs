@@ -16,7 +16,8 @@ import { pause, until } from '../support/wait.mjs';
 const dir = mkdtempSync(path(tmpdir(), 'sio-words-'));
 after(() => rmSync(dir, { recursive: true, force: true }));
 const wordsFile = path(dir, 'words.txt');
-writeFileSync(wordsFile, '# not these\nrubbish\nstupid cow\n坏蛋\n');
+const LIST = '# not these\nrubbish\nstupid cow\n坏蛋\n';
+writeFileSync(wordsFile, LIST);
 
 const settings = {
   'im.messages_per_second': 2, 'im.message_burst': 12, 'im.typing_per_second': 3, 'im.watch_limit': 3, 'im.require_friendship': true,
@@ -152,7 +153,14 @@ inBothForms({ settings }, (form) => {
       await until(async () => (await note(await listener(t, node, user()), 'new word')).content === '********', 'the new list holds');
       assert.equal((await note(await listener(t, node, user()), 'rubbish')).content, 'rubbish');
     }
-    writeFileSync(wordsFile, '# not these\nrubbish\nstupid cow\n坏蛋\n');
+    // A list that can't be used changes nothing, and the log says why.
+    writeFileSync(wordsFile, `right\n${'x'.repeat(101)}\n`);
+    for (const node of form.nodes) {
+      node.signal('SIGHUP');
+      await until(() => /im\.words_file: .*line 2/.test(node.log()), 'the log says what is wrong');
+      assert.equal((await note(await listener(t, node, user()), 'new word, right')).content, '********, right');
+    }
+    writeFileSync(wordsFile, LIST);
     for (const node of form.nodes) node.signal('SIGHUP');
   });
 });

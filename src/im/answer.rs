@@ -64,7 +64,8 @@ impl Refusal {
 
     /// Too often: to be tried again after this time.
     pub fn rate_limited(after: Duration) -> Self {
-        let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1);
+        // Rounded up: who comes back then is let in.
+        let ms = u64::try_from(after.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1);
         let message = format!("too often: try again in {ms} ms");
         Refusal { code: "rate_limited", message, retry_in_ms: Some(ms) }
     }
