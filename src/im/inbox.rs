@@ -338,17 +338,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_emptied_while_it_waits_is_given_out_empty() {
+        let (mut inbox, now, mut out) = (inbox(), Instant::now(), Vec::new());
+        inbox.handle(push(1), now, &mut out);
+        inbox.handle(push(3), now, &mut out);
+        let empty: Arc<RawValue> = RawValue::from_string("null".into()).unwrap().into();
+        for seq in [1, 3, 4] {
+            inbox.handle_emptied(TALK, seq, &empty);
+        }
+        inbox.handle(push(2), now, &mut out);
+        let is_empty: Vec<_> = out.iter().map(|push| (push.seq, push.json.get() == "null")).collect();
+        assert_eq!(
+            is_empty,
+            [(1, false), (2, false), (3, true)],
+            "what was given out, and what is not here, stays"
+        );
+    }
+
+    #[test]
     fn what_waits_has_a_limit_and_the_rest_is_asked_for() {
         let (mut inbox, now, mut out) = (inbox(), Instant::now(), Vec::new());
         inbox.handle(push(1), now, &mut out);
         let last = MAX_WAITING as u64 + 10;
-        (3..=last).for_each(|seq| drop(inbox.handle(push(seq), now, &mut out)));
+        for seq in 3..=last {
+            inbox.handle(push(seq), now, &mut out);
+        }
         inbox.handle(push(2), now, &mut out);
         let given = MAX_WAITING as u64 + 1;
         assert_eq!(seqs(&mut out), (1..=given).collect::<Vec<_>>());
         let gap = Gap { conversation: TALK, place: Place::After(given) };
         assert_eq!(inbox.handle_timeout(now + GAP_PATIENCE), [gap]);
-        (given..=last).for_each(|seq| drop(inbox.handle(push(seq), now, &mut out)));
+        for seq in given..=last {
+            inbox.handle(push(seq), now, &mut out);
+        }
         assert_eq!(seqs(&mut out), (given + 1..=last).collect::<Vec<_>>());
         assert!(!inbox.is_waiting());
     }
