@@ -104,7 +104,7 @@ impl Im {
             return;
         }
         let room = Room::Group(group).name();
-        let (_held, in_force) = self.io.hold_rooms(&[room.clone()]);
+        let (_held, in_force) = self.io.hold_rooms(std::slice::from_ref(&room));
         let alone = self.looks.lock().await;
         let asked = users.clone();
         match self.store.reading(move |tx| Box::pin(groups::of_users(tx, asked.clone()))).await {
