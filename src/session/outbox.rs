@@ -3,8 +3,9 @@
 //! One canonical form serves both transports: a WebSocket takes the frames as they are, and a poll's
 //! payload is made from them when the poll comes. Shared buffers (one broadcast, many clients) are
 //! referenced, small ones are copied behind each other so that they leave in one piece. An empty
-//! outbox owns nothing.
+//! outbox owns nothing: what it had is laid aside for the thread's next one.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
@@ -16,6 +17,11 @@ use crate::proto::ws;
 /// Up to this many bytes are copied into the tail rather than referenced: an entry of its own costs more.
 const COPY_BELOW: usize = 512;
 
+/// Empty queues that a thread lays aside: as many as one turn fills when it sends to many.
+const MAX_SPARE: usize = 1024;
+/// The largest buffer that is laid aside with them, in bytes.
+const MAX_SPARE_BYTES: usize = 1024;
+
 /// A queue of encoded frames.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -25,6 +31,8 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     segments: VecDeque<Segment>,
+    /// A buffer for the next segment of its own, empty.
+    buffer: Vec<u8>,
     /// Unsent bytes over all segments.
     bytes: usize,
     /// How much of the first segment has been sent.
@@ -45,6 +53,45 @@ impl Segment {
             Segment::Owned(bytes) => bytes,
         }
     }
+
+    /// Leaves its buffer to be used again, in place of a smaller one.
+    fn keep_buffer(self, place: &mut Vec<u8>) {
+        if let Segment::Owned(mut bytes) = self
+            && (place.capacity()..=MAX_SPARE_BYTES).contains(&bytes.capacity())
+        {
+            bytes.clear();
+            *place = bytes;
+        }
+    }
+}
+
+thread_local! {
+    static SPARE: RefCell<Vec<Box<Queue>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Queue {
+    /// One that is empty.
+    fn take() -> Box<Queue> {
+        SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
+    }
+
+    /// Lays one aside whose content has left.
+    fn lay_aside(mut self: Box<Queue>) {
+        self.segments.drain(..).for_each(|segment| segment.keep_buffer(&mut self.buffer));
+        (self.bytes, self.sent) = (0, 0);
+        SPARE.with_borrow_mut(|spare| {
+            if spare.len() < MAX_SPARE {
+                spare.push(self);
+            }
+        });
+    }
+
+    /// Takes the first segment out.
+    fn pop(&mut self) {
+        if let Some(segment) = self.segments.pop_front() {
+            segment.keep_buffer(&mut self.buffer);
+        }
+    }
 }
 
 impl Outbox {
@@ -60,7 +107,7 @@ impl Outbox {
 
     /// Appends shared frames.
     pub fn push(&mut self, frames: &Bytes) {
-        let queue = self.queue.get_or_insert_default();
+        let queue = self.queue.get_or_insert_with(Queue::take);
         if frames.len() < COPY_BELOW
             && let Some(Segment::Owned(tail)) = queue.segments.back_mut()
         {
@@ -73,9 +120,9 @@ impl Outbox {
 
     /// Appends what `write` writes, behind what is already there where possible.
     pub fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let queue = self.queue.get_or_insert_default();
+        let queue = self.queue.get_or_insert_with(Queue::take);
         if !matches!(queue.segments.back(), Some(Segment::Owned(_))) {
-            queue.segments.push_back(Segment::Owned(Vec::new()));
+            queue.segments.push_back(Segment::Owned(std::mem::take(&mut queue.buffer)));
         }
         if let Some(Segment::Owned(tail)) = queue.segments.back_mut() {
             let before = tail.len();
@@ -83,7 +130,7 @@ impl Outbox {
             queue.bytes += tail.len() - before;
         }
         if queue.bytes == 0 {
-            self.queue = None;
+            self.clear();
         }
     }
 
@@ -97,13 +144,14 @@ impl Outbox {
 
     /// Moves everything from `other` behind what is here.
     pub fn append(&mut self, other: &mut Outbox) {
-        let Some(theirs) = other.queue.take() else { return };
+        let Some(mut theirs) = other.queue.take() else { return };
         match &mut self.queue {
             None => self.queue = Some(theirs),
             Some(ours) => {
                 debug_assert_eq!(theirs.sent, 0, "only an outbox that was never written from is moved");
                 ours.bytes += theirs.bytes;
-                ours.segments.extend(theirs.segments);
+                ours.segments.append(&mut theirs.segments);
+                theirs.lay_aside();
             }
         }
     }
@@ -129,10 +177,10 @@ impl Outbox {
             && queue.sent >= first
         {
             queue.sent -= first;
-            queue.segments.pop_front();
+            queue.pop();
         }
         if queue.bytes == 0 {
-            self.queue = None;
+            self.clear();
         }
     }
 
@@ -148,12 +196,15 @@ impl Outbox {
                 }
             }
         }
+        queue.lay_aside();
         payload
     }
 
     /// Drops everything.
     pub fn clear(&mut self) {
-        self.queue = None;
+        if let Some(queue) = self.queue.take() {
+            queue.lay_aside();
+        }
     }
 }
 

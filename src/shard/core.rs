@@ -174,7 +174,8 @@ impl<A: App> Core<A> {
     /// Puts a session's nearest deadline into the wheel, unless an earlier timer is there already.
     pub(super) fn arm(&mut self, session: Key) {
         let Some(entry) = self.sessions.get_mut(session) else { return };
-        let due = entry.session.poll_timeout().min(entry.deadline);
+        let settings = &self.mounts[usize::from(entry.mount)].settings;
+        let due = gathered(entry.session.poll_timeout(), settings).min(entry.deadline);
         if due < entry.armed {
             entry.armed = due;
             self.wheel.insert(Timer::Session(session), due);
@@ -240,6 +241,13 @@ fn touch<C>(entry: &mut Entry<C>, key: Key, dirty: &mut Vec<Key>) {
         entry.dirty = true;
         dirty.push(key);
     }
+}
+
+/// A session's own deadlines gather on a grid of 64 in a ping interval, the late side of it: with many clients, what wakes
+/// a shard for one ping then serves several.
+fn gathered(due: Time, settings: &Settings) -> Time {
+    let grid = u64::try_from(settings.ping_interval.as_millis() / 64).unwrap_or(1).max(1);
+    Time(due.0.checked_next_multiple_of(grid).unwrap_or(due.0))
 }
 
 /// Ticks fine enough for the shortest time-out of the mounts, and no finer: a sixteenth, up to 64 ms.

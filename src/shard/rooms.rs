@@ -6,12 +6,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::ids::Key;
 
 /// Rooms and their members.
 #[derive(Debug, Default)]
 pub struct Rooms {
-    by_name: HashMap<Arc<str>, Room>,
+    by_name: HashMap<Arc<str>, Room, RandomState>,
 }
 
 #[derive(Debug, Default)]

@@ -12,6 +12,8 @@ use crate::proto::ws::{self, Opcode};
 
 /// Room in front of a text frame's payload for the longest header.
 const HEADER_ROOM: usize = 10;
+/// Bytes that most events are shorter than: growing a buffer costs more than making it larger at once.
+const TYPICAL: usize = 256;
 /// Engine.IO's type for a message.
 const MESSAGE: u8 = b'4';
 
@@ -69,7 +71,7 @@ impl Body {
     }
 
     fn new(first: impl FnOnce(&mut Vec<u8>), payload: &impl Payload) -> Result<Body, EncodeError> {
-        let mut json = Vec::with_capacity(64);
+        let mut json = Vec::with_capacity(TYPICAL);
         json.push(b'[');
         first(&mut json);
         let empty = json.len() == 1;

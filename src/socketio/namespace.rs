@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -85,7 +86,7 @@ pub(super) struct Definition {
 pub(super) struct Handlers {
     pub middleware: Vec<Middleware>,
     pub on_connect: Option<OnConnect>,
-    pub events: HashMap<Box<str>, Erased>,
+    pub events: HashMap<Box<str>, Erased, RandomState>,
     pub on_any: Option<OnAny>,
     pub on_disconnect: Option<OnDisconnect>,
 }

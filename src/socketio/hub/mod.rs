@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 
 use self::recovery::{Recovery, Track};
 use super::ack::{AckError, Waiter};
@@ -36,7 +37,7 @@ use crate::shard::{self, App, Memberships, Request, Rooms, Table};
 pub struct Hub {
     id: ShardId,
     io: Arc<IoInner>,
-    by_name: HashMap<Arc<str>, Key>,
+    by_name: HashMap<Arc<str>, Key, RandomState>,
     namespaces: Table<Namespace>,
     sockets: Table<Entry>,
     /// Marks what a selection has met already.
@@ -89,7 +90,7 @@ struct Entry {
 #[derive(Default)]
 struct Extra {
     acks: Acks<Waiter>,
-    events: HashMap<Box<str>, Erased>,
+    events: HashMap<Box<str>, Erased, RandomState>,
     on_disconnect: Option<OnDisconnect>,
 }
 
@@ -117,7 +118,7 @@ impl Hub {
             id,
             io,
             recovery,
-            by_name: HashMap::new(),
+            by_name: HashMap::default(),
             namespaces: Table::default(),
             sockets: Table::default(),
             mark: 0,
