@@ -39,6 +39,9 @@ check('register, talk by name, stay signed in over a reload, log in again', asyn
   await ben.reload();
   await sees(ben, 'hello Ben', 'received');
 
+  await ben.getByRole('link', { name: 'Cluster' }).click();
+  await ben.locator('.nodes').getByText('node-1').waitFor();
+
   await ben.getByRole('button', { name: 'Sign out' }).click();
   await ben.getByLabel('User name, phone or email').fill('ben');
   await ben.getByLabel('Password').fill('wrong');

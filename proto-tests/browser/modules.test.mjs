@@ -17,7 +17,9 @@ const { rows } = await import('../../web/js/rows.js');
 const { socketOrigin } = await import('../../web/js/server.js');
 const { parseId, parseIds } = await import('../../web/js/identity.js');
 const { points, roundUp } = await import('../../web/js/views/charts.js');
-const { WORDS } = await import('../../web/js/i18n.js');
+const { addWords, WORDS } = await import('../../web/js/i18n.js');
+const { curlOf, requestOf, valueOf } = await import('../../web/js/explorer/document.js');
+addWords((await import('../../web/js/explorer/words.js')).WORDS);
 
 const message = (seq, more) => (
   { seq, messageId: `m${seq}`, fromUserId: 2, createdAt: new Date(2026, 0, 5, 12, seq).toISOString(), content: `${seq}`, ...more });
@@ -187,11 +189,29 @@ check('numbers of users, as people write them', () => {
   assert.equal(parseIds('2, x'), null);
 });
 
+check('explorer: what is typed becomes a request', () => {
+  for (const [kind, text, value] of [['whole', '5', 5], ['whole', 'x', 'x'], ['name', '00000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000000'],
+    ['list', '1, 2', [1, 2]], ['flag', 'false', false], ['any', '{"a":1}', { a: 1 }], ['any', '{', '{'], ['text', '5', '5'], ['text', '', undefined]]) {
+    assert.deepEqual(valueOf({ kind }, text), value, `${kind} ${text}`);
+  }
+  const field = (name, place, kind) => ({ name, place, kind });
+  const operation = {
+    method: 'POST', path: '/api/message/{id}/recall', actor: 'number', hasBody: true,
+    fields: [field('id', 'path', 'name'), field('note', 'body', 'text'), field('size', 'query', 'whole')],
+  };
+  const request = requestOf(operation, { id: 'a/b', note: "it's", size: '7' }, { userId: 3 });
+  assert.deepEqual(request, {
+    method: 'POST', path: 'api/message/a%2Fb/recall?size=7&operatorId=3', headers: { 'Content-Type': 'application/json' }, body: '{"note":"it\'s"}',
+  });
+  assert.equal(curlOf(request, 'http://h/explorer').split(' \\\n  ').at(-1), String.raw`-d '{"note":"it'\''s"}'`);
+  assert.deepEqual(requestOf({ ...operation, actor: 'token' }, {}, { token: 't' }).headers, { 'Content-Type': 'application/json', Authorization: 'Bearer t' });
+});
+
 check('both languages have all words, and no more', () => {
   assert.deepEqual(Object.keys(WORDS.zh), Object.keys(WORDS.en));
   const holes = (words) => [...JSON.stringify(words).matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
   for (const key of Object.keys(WORDS.en)) assert.deepEqual(new Set(holes(WORDS.zh[key])), new Set(holes(WORDS.en[key])), key);
-  const files = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js') && name !== 'i18n.js');
+  const files = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js') && !['i18n.js', join('explorer', 'words.js')].includes(name));
   const sources = files.map((name) => readFileSync(join(folder, name), 'utf8')).join('\n');
   const used = new Set([...sources.matchAll(/['`]([a-z][\w-]*(?:\.[\w-]+)*)['`]/g)].map(([, key]) => key));
   const prefixes = [...sources.matchAll(/t\(`([\w.-]+)\$\{/g)].map(([, prefix]) => prefix);

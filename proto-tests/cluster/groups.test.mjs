@@ -1,13 +1,13 @@
 // A group has members on all three nodes: each online member gets each of its messages, the one who sent it too.
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
+import { done } from '../support/ask.mjs';
 import { check } from '../support/check.mjs';
 import { startCluster } from '../support/cluster.mjs';
 import { patience, survive } from '../support/faults.mjs';
 import { command, createGroup, device, refused } from '../support/im.mjs';
 import { Ledger } from '../support/ledger.mjs';
 import { heard, listener, send, settled } from '../support/listener.mjs';
-import { done } from '../support/rest.mjs';
 import { until } from '../support/wait.mjs';
 
 let cluster;

@@ -2,11 +2,11 @@
 // sender and for who manages its group, and everybody concerned is told.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { done } from '../support/ask.mjs';
 import { check } from '../support/check.mjs';
 import { inBothForms } from '../support/forms.mjs';
 import { createGroup, history, refused } from '../support/im.mjs';
 import { heard, listener, send, settled, succeed } from '../support/listener.mjs';
-import { done } from '../support/rest.mjs';
 import { until } from '../support/wait.mjs';
 
 let nextUser = 1;

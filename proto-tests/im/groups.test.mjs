@@ -1,11 +1,11 @@
 // Groups over the HTTP API, and what connected clients see of it (SPEC, sections 4 and 5): `group_event` to the members on every
 // node, who may do what, and that a change of membership holds for messages from then on.
 import assert from 'node:assert/strict';
+import { denied, done, rest } from '../support/ask.mjs';
 import { check } from '../support/check.mjs';
 import { inBothForms } from '../support/forms.mjs';
 import { createGroup, refused } from '../support/im.mjs';
 import { heard, listener, send, settled, succeed } from '../support/listener.mjs';
-import { denied, done, rest } from '../support/rest.mjs';
 import { once, until } from '../support/wait.mjs';
 
 let nextUser = 1;

@@ -5,11 +5,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as path } from 'node:path';
 import { after } from 'node:test';
+import { denied, done } from '../support/ask.mjs';
 import { check } from '../support/check.mjs';
 import { inBothForms } from '../support/forms.mjs';
 import { command, createGroup, refused } from '../support/im.mjs';
 import { heard, listener, send, settled, succeed } from '../support/listener.mjs';
-import { denied, done } from '../support/rest.mjs';
 import { startNode } from '../support/server.mjs';
 import { pause, until } from '../support/wait.mjs';
 

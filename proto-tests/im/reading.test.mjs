@@ -1,12 +1,11 @@
 // What was read, and what is still to be (SPEC, section 4): read positions of each member, `message_read`, `isRead`, unread counts,
 // and the list of conversations.
 import assert from 'node:assert/strict';
+import { done } from '../support/ask.mjs';
 import { check } from '../support/check.mjs';
 import { inBothForms } from '../support/forms.mjs';
-import { createGroup, history, refused } from '../support/im.mjs';
+import { command, createGroup, history, refused } from '../support/im.mjs';
 import { heard, listener, send, settled, succeed } from '../support/listener.mjs';
-import { command } from '../support/im.mjs';
-import { done } from '../support/rest.mjs';
 
 let nextUser = 1;
 

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { done } from '../support/ask.mjs';
 import { check } from '../support/check.mjs';
 import { openWebSocketSession, SOCKET } from '../support/engine.mjs';
 import { inBothForms } from '../support/forms.mjs';
 import { command } from '../support/im.mjs';
 import { listener, send, settled, succeed } from '../support/listener.mjs';
-import { done } from '../support/rest.mjs';
-import { SECRET, showing, token } from '../support/tokens.mjs';
+import { showing, token, tokenOf, wantTokens } from '../support/tokens.mjs';
 import { until } from '../support/wait.mjs';
 
 const operator = token({ sub: '900', admin: true });
@@ -63,10 +63,9 @@ const notForClients = ['connected', 'draining', 'group_event', 'group_message', 
   'user_offline', 'user_online', 'user_stop_typing', 'user_typing', 'error', 'fence', 'im.message', 'im.ties', 'im.emptied', 'im.replace', 'im.catch_up', '', '*',
   '__proto__', 'constructor', 'SEND_MESSAGE', 'send_message '];
 
-const settings = { 'auth.mode': 'jwt', 'auth.jwt_secret': SECRET, 'auth.jwt_leeway': '0ms', 'socketio.recovery_window': '1m' };
+const settings = { ...wantTokens, 'auth.jwt_leeway': '0ms', 'socketio.recovery_window': '1m' };
 
 inBothForms({ settings }, (form) => {
-  const tokenOf = (id) => token({ sub: String(id) });
   const join = (t, id) => listener(t, form.next(), id, showing(tokenOf(id)));
 
   /** Anna and Ben, on all nodes, who talk and share a group; and everything that they can see, as text. */

@@ -2,11 +2,11 @@
 // the end of a token while its connection lives, and accounts of the node's own.
 import assert from 'node:assert/strict';
 import { io } from 'socket.io-client';
+import { done, rest } from '../support/ask.mjs';
 import { check } from '../support/check.mjs';
 import { client } from '../support/clients.mjs';
 import { inBothForms } from '../support/forms.mjs';
 import { listener, send, succeed } from '../support/listener.mjs';
-import { done, rest } from '../support/rest.mjs';
 import { keyring, showing, token } from '../support/tokens.mjs';
 import { firstOf, once, until } from '../support/wait.mjs';
 

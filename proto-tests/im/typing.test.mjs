@@ -1,11 +1,11 @@
 // `typing` and `stop_typing` (SPEC, section 4): seen by those who could be written to, by nobody else, and not kept; and the block
 // list, which keeps somebody's messages and typing away.
 import assert from 'node:assert/strict';
+import { denied, done } from '../support/ask.mjs';
 import { check } from '../support/check.mjs';
 import { inBothForms } from '../support/forms.mjs';
 import { createGroup, refused } from '../support/im.mjs';
 import { heard, listener, send, settled, succeed } from '../support/listener.mjs';
-import { denied, done } from '../support/rest.mjs';
 
 let nextUser = 1;
 

@@ -1,7 +1,7 @@
 // Devices that remember all that they hear, and the proof that they have heard all there was to hear.
 import assert from 'node:assert/strict';
+import { done } from './ask.mjs';
 import { command, device } from './im.mjs';
-import { done } from './rest.mjs';
 import { until } from './wait.mjs';
 
 /** A device whose `heard` is every event since it came: [[event, payload], …]. */

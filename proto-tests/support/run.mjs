@@ -1,4 +1,4 @@
-// Runs suites: node run.mjs all | clients | raw | im | python | cluster | faults | browser …, one after the other, and says which
+// Runs suites: node run.mjs all | clients | raw | im | api | python | cluster | faults | browser …, one after the other, and says which
 // failed. Crowds and faults run alone, so that their load disturbs no short heartbeat. The node suites are plain node:test files.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
@@ -15,6 +15,7 @@ const suites = {
   raw: () => nodeTest(files('raw')),
   clients: () => nodeTest(files('clients', (name) => !name.startsWith('crowd'))) && nodeTest(files('clients', (name) => name.startsWith('crowd'))),
   im: () => ofOurs('im'),
+  api: () => ofOurs('api'),
   python: () => python(),
   cluster: () => ofOurs('cluster'),
   faults: () => ofOurs('faults', { concurrency: 1 }),
@@ -23,7 +24,7 @@ const suites = {
 };
 
 const names = process.argv.slice(2).flatMap((name) => (name === 'all' ? Object.keys(suites) : [name]));
-const needed = { raw: ['examples/conformance'], clients: ['examples/conformance', 'examples/echo'], im: ['tokio-socketio'], python: ['examples/conformance'], cluster: ['tokio-socketio'], faults: ['tokio-socketio'], browser: ['tokio-socketio', 'examples/conformance'] };
+const needed = { raw: ['examples/conformance'], clients: ['examples/conformance', 'examples/echo'], im: ['tokio-socketio'], api: ['tokio-socketio'], python: ['examples/conformance'], cluster: ['tokio-socketio'], faults: ['tokio-socketio'], browser: ['tokio-socketio', 'examples/conformance'] };
 const missing = onReference ? [] : names.flatMap((name) => needed[name] ?? []).filter((program) => !existsSync(join(binDir, program)));
 if (missing.length > 0) {
   console.error(`no ${[...new Set(missing)].join(', ')} in ${binDir}: cargo build --release --bins --examples, or set SIO_BIN_DIR`);

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 
-export const SECRET = 'a secret of at least thirty-two bytes';
+/** The key that nodes under test are given, and the settings that make them want tokens. */
+export const secret = 'a secret of at least thirty-two bytes';
+export const wantTokens = { 'auth.mode': 'jwt', 'auth.jwt_secret': secret };
 
 /** Keys in files, removed after the tests: an HS256 secret and one key each for RS256 and EdDSA. `settings` make a node accept them. */
 export function keyring() {
@@ -20,7 +22,7 @@ export function keyring() {
   const ed = generateKeyPairSync('ed25519').privateKey;
   const keys = [`app=HS256:${write('app', 'another secret, which is in a file')}`, `shop=RS256:${write('shop', pem(rsa))}`, `own=EdDSA:${write('own', pem(ed))}`];
   return {
-    settings: { 'auth.mode': 'jwt', 'auth.jwt_secret': SECRET, 'auth.jwt_keys': keys.join(','), 'auth.jwt_leeway': '0ms' },
+    settings: { ...wantTokens, 'auth.jwt_keys': keys.join(','), 'auth.jwt_leeway': '0ms' },
     app: 'another secret, which is in a file', rsa, ed, rsaPem: pem(rsa),
     /** Puts another EdDSA key in place of `own`; gives it. */
     replaceOwn() {
@@ -35,9 +37,14 @@ const now = () => Math.floor(Date.now() / 1000);
 const part = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 
 /** A token with these claims, for an hour unless they say otherwise. */
-export function token(claims, { alg = 'HS256', key = SECRET, header = {} } = {}) {
+export function token(claims, { alg = 'HS256', key = secret, header = {} } = {}) {
   const signed = `${part({ alg, typ: 'JWT', ...header })}.${part(typeof claims === 'string' ? claims : { exp: now() + 3600, ...claims })}`;
   return `${signed}.${signature(alg, signed, key).toString('base64url')}`;
+}
+
+/** A good token of a user. `claims` are further ones, or others. */
+export function tokenOf(userId, claims = {}, key = secret, { alg, kid } = {}) {
+  return token({ sub: String(userId), ...claims }, { alg, key, header: { kid } });
 }
 
 function signature(alg, signed, key) {

@@ -48,30 +48,38 @@ impl Failure {
         Failure(Refusal::new(code, message))
     }
 
-    /// The HTTP status of the code.
-    pub fn status(&self) -> StatusCode {
-        match self.0.code {
-            "unauthenticated"
-            | "token_missing"
-            | "token_malformed"
-            | "token_expired"
-            | "token_invalid"
-            | "token_not_yet_valid"
-            | "wrong_credentials" => StatusCode::UNAUTHORIZED,
-            "forbidden" | "not_a_member" | "muted" | "blocked" | "not_friends" => StatusCode::FORBIDDEN,
-            "group_not_found" | "user_not_found" | "message_not_found" | "request_not_found"
-            | "not_found" => StatusCode::NOT_FOUND,
-            "already_a_member" | "already_friends" | "group_full" | "username_taken" | "email_taken"
-            | "phone_taken" | "too_late" | "owner_cannot_leave" => StatusCode::CONFLICT,
-            "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
-            "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
-            "rate_limited" => StatusCode::TOO_MANY_REQUESTS,
-            "store_unavailable" | "store_overloaded" | "presence_unavailable" | "overloaded" => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            "internal_error" | "store_corrupt" => StatusCode::INTERNAL_SERVER_ERROR,
-            _ => StatusCode::BAD_REQUEST,
+    /// Its code.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+}
+
+/// The HTTP status of a code.
+pub fn status_of(code: &str) -> StatusCode {
+    match code {
+        "unauthenticated"
+        | "token_missing"
+        | "token_malformed"
+        | "token_expired"
+        | "token_invalid"
+        | "token_not_yet_valid"
+        | "wrong_credentials" => StatusCode::UNAUTHORIZED,
+        "forbidden" | "not_a_member" | "muted" | "blocked" | "not_friends" => StatusCode::FORBIDDEN,
+        "group_not_found" | "user_not_found" | "message_not_found" | "request_not_found" | "not_found" => {
+            StatusCode::NOT_FOUND
         }
+        "already_a_member" | "already_friends" | "group_full" | "username_taken" | "email_taken"
+        | "phone_taken" | "too_late" | "owner_cannot_leave" | "oneself" | "conflict" => StatusCode::CONFLICT,
+        "request_timeout" => StatusCode::REQUEST_TIMEOUT,
+        "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
+        "rate_limited" => StatusCode::TOO_MANY_REQUESTS,
+        "store_unavailable" | "store_overloaded" | "presence_unavailable" | "overloaded" => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        "internal_error" | "store_corrupt" => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
     }
 }
 
@@ -89,7 +97,7 @@ impl<T: Into<Refusal>> From<T> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = self.status();
+        let status = status_of(self.code());
         let Refusal { code, message, retry_in_ms } = &self.0;
         let envelope = Envelope {
             code: status.as_u16(),
@@ -103,6 +111,9 @@ impl IntoResponse for Failure {
             Some(ms) => Some(ms.div_ceil(1000).max(1)),
             None => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         };
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -112,7 +123,10 @@ impl IntoResponse for Failure {
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(json) => (status, [(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Ok(json) => {
+            let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+            (status, headers, json).into_response()
+        }
         Err(error) => {
             tracing::error!(%error, "an answer can't be encoded");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -12,7 +12,11 @@ use crate::im::Id;
 use crate::presence::{Device, NodeStatus};
 
 /// The nodes that hold a lease.
-pub async fn nodes(State(sources): State<Sources>) -> Result<Data<Vec<NodeStatus>>, Failure> {
+pub async fn nodes(
+    State(sources): State<Sources>,
+    headers: HeaderMap,
+) -> Result<Data<Vec<NodeStatus>>, Failure> {
+    actor::require_token(&sources, &headers)?;
     Ok(Data(sources.presence.nodes().await?))
 }
 
@@ -28,9 +32,7 @@ pub async fn user(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Data<Whereabouts>, Failure> {
-    if !sources.is_open() {
-        actor::identity(&sources, &headers)?;
-    }
+    actor::require_token(&sources, &headers)?;
     let Id(user) = params.get("id")?;
     let devices = sources.presence.locate(vec![user]).await?.remove(&user).unwrap_or_default();
     Ok(Data(Whereabouts { online: !devices.is_empty(), devices }))

@@ -11,7 +11,7 @@ use crate::im::{Id, User};
 use crate::store::friends::{Friend, FriendRequest, Requested};
 
 /// The longest remark, in characters.
-const MAX_REMARK_CHARS: usize = 100;
+pub const MAX_REMARK_CHARS: usize = 100;
 
 /// What has become of a request.
 #[derive(Serialize)]

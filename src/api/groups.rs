@@ -14,7 +14,7 @@ use crate::store::groups::{Group, GroupChange, Member};
 use crate::store::{MAX_SYNC_LIMIT, Timestamp};
 
 /// The longest that a member can be muted: ten years, in minutes.
-const MAX_MUTE_MINUTES: u64 = 10 * 366 * 24 * 60;
+pub const MAX_MUTE_MINUTES: u64 = 10 * 366 * 24 * 60;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -191,8 +191,15 @@ pub async fn members(
     let (actor, group) = who_and_where(&sources, &headers, &params)?;
     let after = params.first_of::<Number>(&["after"])?.map_or(0, |Number(after)| after);
     let limit = params.first_of::<Number>(&["limit"])?.map_or(MAX_SYNC_LIMIT.into(), |Number(limit)| limit);
-    let limit = u32::try_from(limit).unwrap_or(MAX_SYNC_LIMIT).clamp(1, MAX_SYNC_LIMIT);
-    Ok(Data(sources.im.group_members(actor, group, after, limit).await?))
+    match u32::try_from(limit) {
+        Ok(limit @ 1..=MAX_SYNC_LIMIT) => {
+            Ok(Data(sources.im.group_members(actor, group, after, limit).await?))
+        }
+        _ => {
+            let message = format!("limit is {limit}, allowed are 1 to {MAX_SYNC_LIMIT}");
+            Err(Failure::new("invalid_parameter", message))
+        }
+    }
 }
 
 /// The groups that a user is in: the actor's own.

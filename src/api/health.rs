@@ -14,6 +14,11 @@ use crate::store::{StoreExt as _, messages};
 /// How long the store may take to show that it works.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
+/// That the process runs.
+pub async fn alive() -> &'static str {
+    "ok\n"
+}
+
 /// Whether the node can do its work. If not, what is missing, a line each.
 pub async fn ready(State(sources): State<Sources>) -> impl IntoResponse {
     let missing = missing(&sources).await;

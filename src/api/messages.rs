@@ -7,15 +7,15 @@ use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Data, Failure};
-use super::params::{List, Number, Params};
+use super::params::{List, Listed, Number, Params};
 use super::{Sources, actor};
 use crate::im::{Id, MessageName, User};
 use crate::store::messages::{Erasure, Start};
 use crate::store::{Conversation, Message};
 
 /// Messages in a page when the client names no size, and at most.
-const PAGE: u64 = 20;
-const PAGE_MAX: u64 = 100;
+pub const PAGE: u64 = 20;
+pub const PAGE_MAX: u64 = 100;
 
 /// Sends a message.
 pub async fn send(
@@ -24,7 +24,8 @@ pub async fn send(
     params: Params,
 ) -> Result<Data<Arc<Message>>, Failure> {
     let actor = actor::of(&sources, &headers, &params)?;
-    Ok(Data(sources.im.send(actor, params.decode()?, None).await?))
+    let message = params.with_numbers(&["messageType", "fileSize"]).decode()?;
+    Ok(Data(sources.im.send(actor, message, None).await?))
 }
 
 /// A page of a conversation, newest first.
@@ -83,8 +84,8 @@ async fn history(
         Some(MessageName(name)) => {
             let last = sources.im.message(actor, name).await?;
             if last.conversation != conversation {
-                let message = "lastMessageId is in another conversation";
-                return Err(Failure::new("invalid_parameter", message));
+                let message = "lastMessageId is no message of this conversation";
+                return Err(Failure::new("message_not_found", message));
             }
             Start::BeforeSeq(last.seq)
         }
@@ -113,7 +114,7 @@ pub async fn read(
 pub async fn read_batch(
     State(sources): State<Sources>,
     headers: HeaderMap,
-    params: Params,
+    Listed(params): Listed,
 ) -> Result<Data<()>, Failure> {
     let actor = actor::of(&sources, &headers, &params)?;
     let List(names) = params.get::<List<MessageName>>("messageIds")?;

@@ -6,7 +6,7 @@
 //! | `/healthz` | the process runs |
 //! | `/readyz` | it can do its work, or 503 and what is missing |
 //! | `/metrics` | numbers, in the Prometheus text format |
-//! | `/api/…` | the REST face (SPEC, section 5) |
+//! | `/api/…` | the REST face (SPEC, section 5), described in `/api/openapi.json` |
 //! | `/`, `/app/…` | the web page |
 
 mod accounts;
@@ -17,19 +17,18 @@ mod cluster;
 mod friends;
 mod groups;
 mod health;
+mod listen;
 mod messages;
 mod metrics;
+mod openapi;
 mod params;
 mod users;
 mod web;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
 pub use self::accounts::Accounts;
@@ -76,58 +75,16 @@ impl Sources {
 const MAX_BODY: usize = 1 << 20;
 
 /// Serves the port until the future is dropped.
-///
-/// # Errors
-/// The listener broke.
-pub async fn serve(listener: TcpListener, sources: Sources, page: Page) -> std::io::Result<()> {
-    let api = Router::new()
-        .route("/user/register", post(users::register))
-        .route("/user/login", post(users::login))
-        .route("/user/check/{kind}", get(users::check_free))
-        .route("/user/{id}", get(users::get).put(users::update))
-        .route("/message/send", post(messages::send))
-        .route("/message/private/history", post(messages::private_history))
-        .route("/message/group/history", post(messages::group_history))
-        .route("/message/read", post(messages::read))
-        .route("/message/read/batch", post(messages::read_batch))
-        .route("/message/unread/count", get(messages::unread_count))
-        .route("/message/{id}", get(messages::get).delete(messages::delete))
-        .route("/message/{id}/recall", post(messages::recall))
-        .route("/group/create", post(groups::create))
-        .route("/group/join", post(groups::join))
-        .route("/group/leave", post(groups::leave))
-        .route("/group/invite", post(groups::invite))
-        .route("/group/kick", post(groups::kick))
-        .route("/group/admin", post(groups::admin))
-        .route("/group/mute", post(groups::mute))
-        .route("/group/unmute", post(groups::unmute))
-        .route("/group/user/{id}", get(groups::of_user))
-        .route("/group/{id}", get(groups::get).put(groups::update).delete(groups::dissolve))
-        .route("/group/{id}/members", get(groups::members))
-        .route("/group/{id}/member/{userId}", get(groups::is_member))
-        .route("/friend/request", post(friends::request))
-        .route("/friend/accept", post(friends::accept))
-        .route("/friend/reject", post(friends::reject))
-        .route("/friend/remove", post(friends::remove))
-        .route("/friend/remark", post(friends::set_remark))
-        .route("/friend/list", get(friends::list))
-        .route("/friend/block", post(friends::block))
-        .route("/friend/unblock", post(friends::unblock))
-        .route("/friend/blocked", get(friends::blocked))
-        .route("/cluster/nodes", get(cluster::nodes))
-        .route("/cluster/users/{id}", get(cluster::user))
-        .route("/cluster/broadcast", post(cluster::broadcast))
+pub async fn serve(listener: TcpListener, sources: Sources, page: Page) {
+    let limits = &sources.config.limits;
+    let patience = limits.keep_alive_timeout.max(limits.head_timeout);
+    let router = openapi::router(&sources.config)
+        .merge(web::router(page))
         .fallback(|| async { Failure::new("not_found", "there is no such path") })
         .method_not_allowed_fallback(|| async {
             Failure::new("method_not_allowed", "this path is not for this method")
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY));
-    let router = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::numbers))
-        .nest("/api", api)
-        .merge(web::router(page))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(sources);
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+    listen::serve(listener, router, patience).await;
 }

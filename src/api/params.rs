@@ -2,21 +2,21 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
-use axum::http::header;
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
+use super::Sources;
 use super::answer::Failure;
 use crate::im::Id;
 use crate::proto::http::parse_query;
+use crate::store::MAX_ID;
 
 /// All parameters of a request by name. Of the same name in several places, the path's holds, then the query's.
 #[derive(Clone, Debug, Default)]
 pub struct Params(Map<String, Value>);
-
-/// The name of a body that is a bare array.
-const BARE: &str = "messageIds";
 
 impl Params {
     /// All of them as a value; those that it doesn't know are ignored.
@@ -41,23 +41,49 @@ impl Params {
         found.map(|name| self.get(name)).transpose()
     }
 
+    /// With these as numbers also where they stand as digits: for types that take none.
+    pub fn with_numbers(mut self, names: &[&str]) -> Self {
+        for name in names {
+            if let Some(value) = self.0.get_mut(*name)
+                && let Some(number) = value.as_str().and_then(whole)
+            {
+                *value = number.into();
+            }
+        }
+        self
+    }
+
     fn add_query(&mut self, query: &str) {
         for (name, value) in parse_query(query) {
             self.0.insert(name.into_owned(), Value::String(value.into_owned()));
         }
     }
 
-    fn add_body(&mut self, is_form: bool, body: &Bytes) -> Result<(), Failure> {
+    fn add_body(&mut self, form: Form, body: &Bytes, bare: Option<&str>) -> Result<(), Failure> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
-        if is_form {
-            self.add_query(&String::from_utf8_lossy(body));
-            return Ok(());
+        match form {
+            Form::Json => self.add_json(body, bare),
+            Form::Query => {
+                self.add_query(&String::from_utf8_lossy(body));
+                Ok(())
+            }
+            Form::Other => {
+                let message = "the body must be application/json or application/x-www-form-urlencoded";
+                Err(Failure::new("unsupported_media_type", message))
+            }
         }
+    }
+
+    fn add_json(&mut self, body: &Bytes, bare: Option<&str>) -> Result<(), Failure> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(object)) => self.0.extend(object),
-            Ok(array @ Value::Array(_)) => drop(self.0.insert(BARE.into(), array)),
+            Ok(Value::Object(object)) => {
+                self.0.extend(object.into_iter().map(|(name, value)| (name, with_integers(value))));
+            }
+            Ok(array @ Value::Array(_)) if bare.is_some() => {
+                self.0.extend(bare.map(|name| (name.to_owned(), with_integers(array))));
+            }
             Ok(_) => return Err(Failure::new("invalid_body", "the body must be a JSON object")),
             Err(error) => return Err(Failure::new("invalid_body", format!("the body is not JSON: {error}"))),
         }
@@ -65,27 +91,92 @@ impl Params {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Params {
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    Query,
+    Other,
+}
+
+impl Form {
+    /// As the Content-Type says. Without one it is JSON.
+    fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(header::CONTENT_TYPE) else { return Form::Json };
+        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        match essence.trim().to_ascii_lowercase().as_str() {
+            "application/json" => Form::Json,
+            "application/x-www-form-urlencoded" => Form::Query,
+            _ => Form::Other,
+        }
+    }
+}
+
+impl FromRequest<Sources> for Params {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+    async fn from_request(request: Request, sources: &Sources) -> Result<Self, Failure> {
+        Params::read(request, sources, None).await
+    }
+}
+
+/// As [`Params`], of a request whose body may be a bare list: the `messageIds`.
+pub struct Listed(pub Params);
+
+impl FromRequest<Sources> for Listed {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, sources: &Sources) -> Result<Self, Failure> {
+        Params::read(request, sources, Some("messageIds")).await.map(Listed)
+    }
+}
+
+impl Params {
+    /// Reads a request. `bare`: the name of a body that is a list.
+    async fn read(request: Request, sources: &Sources, bare: Option<&str>) -> Result<Self, Failure> {
         let (mut head, body) = request.into_parts();
-        let path = RawPathParams::from_request_parts(&mut head, state).await.ok();
+        let path = RawPathParams::from_request_parts(&mut head, sources).await.ok();
         let query = head.uri.query().unwrap_or_default().to_owned();
-        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_form =
-            content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
-        let body = Bytes::from_request(Request::from_parts(head, body), state)
-            .await
-            .map_err(|_| Failure::new("body_too_large", "the body is larger than is allowed"))?;
+        let form = Form::of(&head.headers);
+        let body = Bytes::from_request(Request::from_parts(head, body), sources);
+        let body = match timeout(sources.config.limits.head_timeout, body).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                return Err(Failure::new("body_too_large", "the body is larger than is allowed"));
+            }
+            Ok(Err(error)) => return Err(Failure::new("invalid_body", error.to_string())),
+            Err(_) => return Err(Failure::new("request_timeout", "the body takes too long to arrive")),
+        };
         let mut params = Params::default();
-        params.add_body(is_form, &body)?;
+        params.add_body(form, &body, bare)?;
         params.add_query(&query);
         for (name, value) in path.iter().flatten() {
             params.0.insert(name.to_owned(), Value::String(value.to_owned()));
         }
         Ok(params)
     }
+}
+
+/// With numbers such as `5.0`, and those of a list, as the integers that they are: JSON has one kind of number.
+fn with_integers(value: Value) -> Value {
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float)
+                if number.is_f64() && float.fract() == 0.0 && (0.0..=MAX_ID as f64).contains(&float) =>
+            {
+                (float as u64).into()
+            }
+            _ => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(with_integers).collect(),
+        other => other,
+    }
+}
+
+/// The number of these digits, up to the largest that JavaScript counts exactly.
+fn whole(digits: &str) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten().filter(|number| *number <= MAX_ID)
 }
 
 /// A whole number, also as its digits, which is how it stands in a query.
@@ -95,25 +186,25 @@ pub struct Number(pub u64);
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = match Value::deserialize(deserializer)? {
-            Value::Number(number) => number.as_u64(),
-            Value::String(digits) => digits.parse().ok(),
+            Value::Number(number) => number.as_u64().filter(|number| *number <= MAX_ID),
+            Value::String(digits) => whole(&digits),
             _ => None,
         };
         number.map(Number).ok_or_else(|| D::Error::custom("a whole number is needed"))
     }
 }
 
-/// `true` or `false`, also as text, as `1` and `0`.
+/// `true` or `false`, also as text, where `1` and `0` will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag(pub bool);
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        match (value.as_bool(), value.as_u64(), value.as_str()) {
-            (Some(flag), ..) => Ok(Flag(flag)),
-            (_, Some(1), _) | (_, _, Some("true" | "1")) => Ok(Flag(true)),
-            (_, Some(0), _) | (_, _, Some("false" | "0")) => Ok(Flag(false)),
+        match (value.as_bool(), value.as_str()) {
+            (Some(flag), _) => Ok(Flag(flag)),
+            (_, Some("true" | "1")) => Ok(Flag(true)),
+            (_, Some("false" | "0")) => Ok(Flag(false)),
             _ => Err(D::Error::custom("true or false is needed")),
         }
     }
@@ -148,7 +239,7 @@ mod tests {
 
     fn params(query: &str, body: &str) -> Params {
         let mut params = Params::default();
-        params.add_body(false, &Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        params.add_body(Form::Json, &Bytes::copy_from_slice(body.as_bytes()), Some("messageIds")).unwrap();
         params.add_query(query);
         params
     }
@@ -158,7 +249,8 @@ mod tests {
         for (query, body) in [
             ("groupId=7&public=true", ""),
             ("", r#"{"groupId":7,"public":true}"#),
-            ("groupId=7", r#"{"groupId":1,"public":1}"#),
+            ("groupId=7", r#"{"groupId":1,"public":"1"}"#),
+            ("public=1", r#"{"groupId":7.0}"#),
         ] {
             let params = params(query, body);
             assert_eq!(params.get::<Id>("groupId").unwrap().0, 7, "{query} {body}");
@@ -178,6 +270,6 @@ mod tests {
         let params = params("page=x", "");
         assert!(params.get::<Number>("page").unwrap_err().to_string().contains("page"));
         assert!(params.get::<Number>("size").unwrap_err().to_string().contains("size is missing"));
-        assert!(Params::default().add_body(false, &Bytes::from_static(b"{")).is_err());
+        assert!(Params::default().add_body(Form::Json, &Bytes::from_static(b"{"), None).is_err());
     }
 }

@@ -14,7 +14,7 @@ use crate::store::Timestamp;
 use crate::store::users::{NewUser, User, UserChange};
 
 /// The longest name, phone number or address, in bytes.
-const MAX_BYTES: usize = 255;
+pub const MAX_BYTES: usize = 255;
 
 #[derive(Deserialize)]
 struct Register {
@@ -38,9 +38,7 @@ pub async fn register(
     for (name, text) in [("nickname", &nickname), ("phone", &phone), ("email", &email)] {
         check(name, text.as_ref(), 0)?;
     }
-    if email.as_ref().is_some_and(|email| !email.contains('@')) {
-        return Err(Failure::new("invalid_parameter", "email is no e-mail address"));
-    }
+    check_email(email.as_ref())?;
     let password_hash = String::new();
     let new = NewUser { username, phone, email, nickname, avatar: None, password_hash, is_admin: false };
     let from = client::address(&sources, peer, &headers);
@@ -100,7 +98,7 @@ pub async fn get(
     let Id(id) = params.get("id")?;
     let is_own = match actor::of(&sources, &headers, &params) {
         Ok(actor) => actor.id() == id,
-        Err(_) if sources.is_open() => false,
+        Err(failure) if sources.is_open() && failure.code() == actor::NOBODY => false,
         Err(failure) => return Err(failure),
     };
     let user = sources.accounts.get(id).await?;
@@ -139,24 +137,43 @@ pub async fn update(
     for (name, text) in [("nickname", &nickname), ("avatar", &avatar), ("phone", &phone), ("email", &email)] {
         check(name, text.as_ref(), 0)?;
     }
-    let change =
-        UserChange { phone: given(phone), email: given(email), nickname, avatar, password_hash: None };
+    let (phone, email) = (given(phone), given(email));
+    check_email(email.as_ref())?;
+    let change = UserChange { phone, email, nickname, avatar, password_hash: None };
     Ok(Data(sources.accounts.update(id, change, password).await?))
 }
 
-/// Whether a user name, e-mail address or phone number is free.
-pub async fn check_free(State(sources): State<Sources>, params: Params) -> Result<Data<bool>, Failure> {
-    let kind: String = params.get("kind")?;
-    if !["username", "email", "phone"].contains(&kind.as_str()) {
-        return Err(Failure::new("not_found", "there is no such path"));
-    }
-    let account: String = params.get(&kind)?;
+/// Whether a user name is free.
+pub async fn is_username_free(State(sources): State<Sources>, params: Params) -> Result<Data<bool>, Failure> {
+    is_free(&sources, params.get("username")?).await
+}
+
+/// Whether an e-mail address is free.
+pub async fn is_email_free(State(sources): State<Sources>, params: Params) -> Result<Data<bool>, Failure> {
+    is_free(&sources, params.get("email")?).await
+}
+
+/// Whether a phone number is free.
+pub async fn is_phone_free(State(sources): State<Sources>, params: Params) -> Result<Data<bool>, Failure> {
+    is_free(&sources, params.get("phone")?).await
+}
+
+async fn is_free(sources: &Sources, account: String) -> Result<Data<bool>, Failure> {
     Ok(Data(!sources.accounts.is_taken(account).await?))
 }
 
 /// An empty text is none.
 fn given(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
+}
+
+fn check_email(email: Option<&String>) -> Result<(), Failure> {
+    match email {
+        Some(email) if !email.contains('@') => {
+            Err(Failure::new("invalid_parameter", "email is no e-mail address"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check(name: &str, text: Option<&String>, least: usize) -> Result<(), Failure> {

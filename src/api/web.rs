@@ -3,8 +3,9 @@
 //! | path | answer |
 //! |---|---|
 //! | `/` | the page |
+//! | `/explorer` | another one: the API explorer |
 //! | `/app/config.json` | where the Socket.IO endpoint is, and how one signs in |
-//! | `/app/…` | the page's scripts, styles and icon, out of `web/` |
+//! | `/app/…` | their scripts, styles and icon, out of `web/` |
 //!
 //! The page asks nothing of other hosts and runs no inline script, and its Content-Security-Policy says so. Files carry
 //! an `ETag` and are asked for again on every visit, so a new binary is a new page at once. Never reads the disk.
@@ -73,17 +74,27 @@ macro_rules! files {
 }
 
 const FILES: &[(&str, &[u8])] = files![
+    "explorer.html",
     "index.html",
     "icon.svg",
     "css/base.css",
     "css/chat.css",
     "css/cluster.css",
+    "css/explorer.css",
     "css/frame.css",
     "js/api.js",
     "js/chat.js",
     "js/cluster.js",
     "js/conversation.js",
     "js/dom.js",
+    "js/explorer/answer.js",
+    "js/explorer/document.js",
+    "js/explorer/list.js",
+    "js/explorer/main.js",
+    "js/explorer/names.js",
+    "js/explorer/operation.js",
+    "js/explorer/who.js",
+    "js/explorer/words.js",
     "js/i18n.js",
     "js/icons.js",
     "js/identity.js",
@@ -125,14 +136,16 @@ pub fn router<S: Clone + Send + Sync + 'static>(page: Page) -> Router<S> {
     let policy: Arc<str> = content_security_policy(page.socketio_port).into();
     let files: Arc<HashMap<_, _>> =
         Arc::new(FILES.iter().map(|(path, bytes)| (*path, file(path, bytes))).collect());
-    let (page, index) = (Arc::new(page), files.clone());
+    let document = |name: &'static str| {
+        let (policy, files) = (policy.clone(), files.clone());
+        get(move |headers: HeaderMap| async move {
+            ([(CONTENT_SECURITY_POLICY, policy.to_string())], answer(files.get(name), &headers))
+        })
+    };
+    let page = Arc::new(page);
     Router::new()
-        .route(
-            "/",
-            get(move |headers: HeaderMap| async move {
-                ([(CONTENT_SECURITY_POLICY, policy.to_string())], answer(index.get("index.html"), &headers))
-            }),
-        )
+        .route("/", document("index.html"))
+        .route("/explorer", document("explorer.html"))
         .route("/app/config.json", get(move |headers: HeaderMap| async move { config(&page, &headers) }))
         .route(
             "/app/{*path}",

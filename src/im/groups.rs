@@ -15,9 +15,9 @@ use crate::store::sql::{SqlFuture, Tx};
 use crate::store::{StoreExt as _, Timestamp};
 
 /// The longest name of a group, in characters.
-const MAX_NAME_CHARS: usize = 100;
+pub const MAX_NAME_CHARS: usize = 100;
 /// The longest description or picture URL, in characters.
-const MAX_TEXT_CHARS: usize = 2000;
+pub const MAX_TEXT_CHARS: usize = 2000;
 
 /// A group to be created.
 #[derive(Clone, Debug)]

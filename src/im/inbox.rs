@@ -360,17 +360,13 @@ mod tests {
         let (mut inbox, now, mut out) = (inbox(), Instant::now(), Vec::new());
         inbox.handle(push(1), now, &mut out);
         let last = MAX_WAITING as u64 + 10;
-        for seq in 3..=last {
-            inbox.handle(push(seq), now, &mut out);
-        }
+        (3..=last).for_each(|seq| _ = inbox.handle(push(seq), now, &mut out));
         inbox.handle(push(2), now, &mut out);
         let given = MAX_WAITING as u64 + 1;
         assert_eq!(seqs(&mut out), (1..=given).collect::<Vec<_>>());
         let gap = Gap { conversation: TALK, place: Place::After(given) };
         assert_eq!(inbox.handle_timeout(now + GAP_PATIENCE), [gap]);
-        for seq in given..=last {
-            inbox.handle(push(seq), now, &mut out);
-        }
+        (given..=last).for_each(|seq| _ = inbox.handle(push(seq), now, &mut out));
         assert_eq!(seqs(&mut out), (given + 1..=last).collect::<Vec<_>>());
         assert!(!inbox.is_waiting());
     }

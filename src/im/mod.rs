@@ -68,10 +68,12 @@ use crate::socketio::{AnyEvent, Args, Io, Socket};
 use crate::store::Store;
 
 pub use self::answer::Refusal;
-pub use self::groups::Create as CreateGroup;
+pub use self::groups::{
+    Create as CreateGroup, MAX_NAME_CHARS as MAX_GROUP_NAME_CHARS, MAX_TEXT_CHARS as MAX_GROUP_TEXT_CHARS,
+};
 pub use self::identity::{Identities, Identity, User};
 pub use self::payload::{Id, MessageName};
-pub use self::send_message::SendMessage;
+pub use self::send_message::{MAX_FILE_FIELD_BYTES, MAX_REPLY_ID_BYTES, SendMessage};
 pub use self::watchers::Watchers;
 
 /// Settings of the service.
@@ -226,7 +228,7 @@ impl Im {
     /// # Errors
     /// Its name is one that the service, or Socket.IO, uses itself.
     pub fn broadcast(&self, event: &str, payload: &Value) -> Result<(), Refusal> {
-        if event.is_empty() || RESERVED_EVENTS.contains(&event) || OWN_EVENTS.contains(&event) {
+        if event.is_empty() || reserved_events().any(|reserved| reserved == event) {
             return Err(Refusal::new("invalid_payload", format!("{event:?} is no name for such an event")));
         }
         self.io.emit(event, payload);
@@ -237,6 +239,11 @@ impl Im {
     pub fn users(&self) -> usize {
         self.roster.count()
     }
+}
+
+/// Names of events that nobody else may send.
+pub fn reserved_events() -> impl Iterator<Item = &'static str> {
+    RESERVED_EVENTS.into_iter().chain(OWN_EVENTS)
 }
 
 /// What clients take for the service's own word.

@@ -4,6 +4,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 
 use super::answer::Refusal;
+use crate::auth::parse_user_id;
 use crate::socketio::Args;
 use crate::store::{MAX_ID, MessageKey};
 
@@ -37,7 +38,7 @@ impl<'de> Deserialize<'de> for Id {
         }
         let id = match Written::deserialize(deserializer) {
             Ok(Written::Number(id)) => Some(id),
-            Ok(Written::Digits(digits)) => digits.parse().ok(),
+            Ok(Written::Digits(digits)) => parse_user_id(&digits),
             Err(_) => None,
         };
         id.filter(|id| (1..=MAX_ID).contains(id))

@@ -37,9 +37,9 @@ pub struct SendMessage {
 }
 
 /// The longest URL or file name of a message, in bytes.
-const MAX_FILE_FIELD_BYTES: usize = 2048;
+pub const MAX_FILE_FIELD_BYTES: usize = 2048;
 /// The longest reference to another message, in bytes: a UUID, and room to spare.
-const MAX_REPLY_ID_BYTES: usize = 64;
+pub const MAX_REPLY_ID_BYTES: usize = 64;
 
 pub async fn run(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result<Done<Arc<Message>>, Refusal> {
     Ok(im.send(user, decode(&args)?, Some(socket.id())).await?.into())

@@ -7,6 +7,7 @@ export const WORDS = {
     'nav': 'Main',
     'nav.chats': 'Chats',
     'nav.cluster': 'Cluster',
+    'nav.api': 'API',
     'nav.sign-out': 'Sign out',
 
     'sign-in.title': 'Sign in',
@@ -172,6 +173,7 @@ export const WORDS = {
     'nav': '主导航',
     'nav.chats': '会话',
     'nav.cluster': '集群',
+    'nav.api': 'API',
     'nav.sign-out': '退出',
 
     'sign-in.title': '登录',
@@ -336,6 +338,17 @@ export const WORDS = {
 const CHOSEN = 'tokio-socketio:language';
 const LOCALES = { en: 'en-GB', zh: 'zh-CN' };
 let language = localStorage.getItem(CHOSEN) ?? (navigator.language.startsWith('zh') ? 'zh' : 'en');
+
+/** Adds words of another page. */
+export function addWords({ en, zh }) {
+  Object.assign(WORDS.en, en);
+  Object.assign(WORDS.zh, zh);
+}
+
+/** `en` or `zh`. */
+export function currentLanguage() {
+  return language;
+}
 
 /** Tells the document what language it is in. */
 export function applyLanguage() {

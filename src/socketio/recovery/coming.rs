@@ -36,6 +36,7 @@ impl Coming {
     }
 
     /// Whether one is on the way to this node.
+    #[cfg(feature = "node")]
     pub fn is_any_on_node(&self) -> bool {
         self.on_node.load(Relaxed) > 0
     }

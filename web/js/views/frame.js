@@ -27,6 +27,7 @@ export class Frame {
     this.element = h('div', { class: 'app' },
       h('nav', { class: 'rail', 'aria-label': t('nav') },
         mark(), this.tabs.chats, this.tabs.cluster, h('span', { class: 'spacer' }),
+        h('a', { class: 'rail-item', href: 'explorer' }, icon('api'), h('span', null, t('nav.api'))),
         railButton('language', 'language.other', () => this.#switchLanguage()),
         railButton('leave', 'nav.sign-out', () => onSignOut())),
       h('div', { class: 'stage' }, this.banner.element,

@@ -31,7 +31,7 @@ export class SignIn {
         h('h1', null, 'tokio-socketio'),
         h('p', { class: 'lead' }, t('sign-in.lead')),
         isOpen ? this.#openForm() : this.#accountForm(),
-        h('p', { class: 'reached' }, reached[0], nodeChip(this.config.nodeId), reached[1])),
+        h('p', { class: 'reached' }, reached[0], nodeChip(this.config.nodeId), reached[1], h('a', { href: 'explorer' }, t('nav.api')))),
     );
   }
 
