@@ -2,6 +2,7 @@
 //! request in time, the first or the next, is closed.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,17 +14,29 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// How long nothing is accepted after accepting has failed: for want of files, usually.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that are served at a time. Those beyond wait to be accepted, and cost this process no file.
+const MAX_CONNECTIONS: usize = 4096;
 
 /// Serves connections until the future is dropped. `patience`: how long the head of a request may take to come.
 pub async fn serve(listener: TcpListener, router: Router, patience: Duration) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(patience);
-    loop {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    // It is never closed, so there is a place sooner or later.
+    while let Ok(place) = places.clone().acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, peer)) => drop(tokio::spawn(connection(http.clone(), stream, peer, router.clone()))),
+            Ok((stream, peer)) => {
+                let served = connection(http.clone(), stream, peer, router.clone());
+                tokio::spawn(async move {
+                    served.await;
+                    drop(place);
+                });
+            }
             Err(error) => {
                 tracing::warn!(%error, "the HTTP port can't accept a connection");
                 tokio::time::sleep(PAUSE).await;
