@@ -1,11 +1,13 @@
 // A group has members on all three nodes: each online member gets each of its messages, the one who sent it too.
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
+import { done } from '../support/ask.mjs';
 import { check } from '../support/check.mjs';
 import { startCluster } from '../support/cluster.mjs';
 import { patience, survive } from '../support/faults.mjs';
 import { command, createGroup, device, refused } from '../support/im.mjs';
 import { Ledger } from '../support/ledger.mjs';
+import { heard, listener, send, settled } from '../support/listener.mjs';
 import { until } from '../support/wait.mjs';
 
 let cluster;
@@ -36,6 +38,34 @@ check('a message to a group reaches its members on every node, and nobody else',
   }
   await refused(stranger, 'send_message', { groupId, messageType: 1, content: 'let me in' });
   assert.deepEqual(inboxes.at(-1), []);
+});
+
+check('who is put out while a node is cut off from Redis is out everywhere once it is back', async (t) => {
+  const [one, two, three] = cluster.nodes;
+  const [owner, guest, away] = [21, 22, 23];
+  const groupId = await createGroup(one, owner, [guest, away]);
+  const [sender, listening, cutOff] = [await listener(t, two, owner), await listener(t, two, guest), await listener(t, one, away)];
+  const { conversation } = await send(sender, { groupId }, 'before');
+  for (const socket of [listening, cutOff]) await until(() => heard(socket, 'group_message').length === 1, 'both are in');
+  one.line.refuse();
+  t.after(() => one.line.mend());
+  await until(async () => !(await fetch(`${one.httpUrl}/readyz`)).ok, 'node 1 notices');
+  await done(one, owner, 'POST', '/group/kick', { groupId, userId: guest }); // node 2 can't be told
+  await done(two, owner, 'POST', '/group/kick', { groupId, userId: away }); // nor node 1
+  for (const socket of [listening, cutOff]) {
+    assert.equal(await refused(socket, 'sync_messages', { conversation, afterSeq: 0 }), 'not_a_member');
+    assert.equal(await refused(socket, 'send_message', { groupId, messageType: 1, content: 'let me' }), 'not_a_member');
+  }
+  one.line.mend();
+  await cluster.ready();
+  for (const [node, socket] of [[two, listening], [one, cutOff]]) {
+    await until(async () => {
+      const { id } = await send(sender, { groupId }, 'are you there?');
+      await settled([node, two], [socket]);
+      return !socket.heard.some(([, said]) => said.id === id);
+    }, `user ${socket.userId} is out`);
+    assert.equal(await refused(socket, 'typing', { targetId: groupId, targetType: 2 }), 'not_a_member');
+  }
 });
 
 check('nothing is lost, doubled or disordered in groups under load', patience, async (t) => {

@@ -89,6 +89,7 @@ export function assertMessage(message, expected) {
 function assertAnswer(answer) {
   assert.equal(typeof answer?.success, 'boolean', `an ack is {success, message, …}, not ${JSON.stringify(answer)}`);
   assert.equal(typeof answer.message, 'string');
-  assert.deepEqual(Object.keys(answer).filter((key) => !['success', 'message', 'code', 'data', 'nextCursor'].includes(key)), []);
+  const known = ['success', 'message', 'code', 'data', 'nextCursor', ...(answer.code === 'rate_limited' ? ['retryInMs'] : [])];
+  assert.deepEqual(Object.keys(answer).filter((key) => !known.includes(key)), []);
   return answer;
 }

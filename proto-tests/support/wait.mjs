@@ -16,6 +16,12 @@ export function once(emitter, event, ms) {
   return within(new Promise((resolve) => emitter.once(event, (...args) => resolve(args))), `event ${event}`, ms);
 }
 
+/** The arguments of whichever of these events comes first. */
+export function firstOf(emitter, ...events) {
+  const heard = new Promise((resolve) => { for (const event of events) emitter.once(event, (...args) => resolve(args)); });
+  return within(heard, `one of the events ${events.join(', ')}`);
+}
+
 /** Polls `predicate` until it gives something truthy, and gives that. */
 export async function until(predicate, what, ms = WAIT_MS) {
   const end = Date.now() + ms;

@@ -7,6 +7,9 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::store::StoreError;
 
+/// The longest message of a refusal, in characters.
+const MAX_MESSAGE_CHARS: usize = 300;
+
 /// The answer to a command.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,14 +52,20 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// With a code for programs, and a message for people.
+    /// With a code for programs, and a message for people. A long one is cut: it quotes what somebody sent.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Refusal { code, message: message.into(), retry_in_ms: None }
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_CHARS) {
+            message.truncate(end);
+            message.push('…');
+        }
+        Refusal { code, message, retry_in_ms: None }
     }
 
     /// Too often: to be tried again after this time.
     pub fn rate_limited(after: Duration) -> Self {
-        let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1);
+        // Rounded up: who comes back then is let in.
+        let ms = u64::try_from(after.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1);
         let message = format!("too often: try again in {ms} ms");
         Refusal { code: "rate_limited", message, retry_in_ms: Some(ms) }
     }

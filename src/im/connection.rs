@@ -1,6 +1,6 @@
 //! Connections come and go.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,20 +12,19 @@ use super::room::Room;
 use super::roster::{Arrival, Connection, Ties};
 use crate::close::CloseReason;
 use crate::socketio::{Refused, RoomsHeld, Socket};
-use crate::store::{StoreError, StoreExt as _, Timestamp, blocks, groups};
+use crate::store::Timestamp;
 
 /// How long a client waits for the bus before it is let in without it. What it then misses is repaired.
 const BUS_WITHIN: Duration = Duration::from_secs(2);
-/// How long to wait for a store that is away.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A connection between the middleware, which waits, and its arrival, which does not.
 struct OnItsWay(Mutex<Option<Ready>>);
 
 struct Ready {
     identity: Identity,
-    /// `None`: they could not be read.
-    ties: Option<Ties>,
+    ties: Ties,
+    /// The ties are those that the store has.
+    were_read: bool,
     arrival: Arrival,
     _rooms: Option<RoomsHeld>,
 }
@@ -68,19 +67,24 @@ impl Im {
             return Err(Refused::new("this session is another user's").with_data(code));
         }
         let arrival = self.roster.arrive(user.id());
-        let ties = match self.read_ties(user.id()).await {
-            Ok(ties) => Some(ties),
+        let back = groups_that_it_comes_back_to(socket).await;
+        let (ties, were_read) = match self.read_ties(user.id()).await {
+            Ok(ties) => {
+                // It may have been put out of some of them meanwhile.
+                back.difference(&ties.groups).for_each(|group| socket.leave(Room::Group(*group).name()));
+                (ties, true)
+            }
             Err(error) => {
                 tracing::debug!(user = user.id(), %error, "a user's groups can't be read yet");
-                None
+                (Ties { groups: back, ..Ties::default() }, false)
             }
         };
-        let of_groups = ties.iter().flat_map(|ties| &ties.groups).map(|group| Room::Group(*group));
+        let of_groups = ties.groups.iter().map(|group| Room::Group(*group));
         let rooms: Vec<_> = std::iter::once(Room::User(user.id())).chain(of_groups).map(Room::name).collect();
         let (held, in_force) = self.io.hold_rooms(&rooms);
         let _ = tokio::time::timeout(BUS_WITHIN, in_force).await;
         socket.extensions().insert(user);
-        let ready = Ready { identity, ties, arrival, _rooms: held };
+        let ready = Ready { identity, ties, were_read, arrival, _rooms: held };
         socket.extensions().insert(OnItsWay(Mutex::new(Some(ready))));
         Ok(())
     }
@@ -88,7 +92,7 @@ impl Im {
     fn greet(self: &Arc<Self>, socket: &Socket) {
         let on_its_way = socket.extensions().remove::<OnItsWay>();
         let ready = on_its_way.and_then(|way| way.0.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let Some(Ready { identity, ties, arrival, _rooms }) = ready else { return };
+        let Some(Ready { identity, ties, were_read, arrival, _rooms }) = ready else { return };
         let (user, now) = (identity.user, Timestamp::now());
         let connection = Connection { socket: socket.clone(), since: now };
         if !self.options.multi_device {
@@ -97,9 +101,8 @@ impl Im {
         if let Some(at) = identity.expires_at {
             self.expiries.add(at, socket);
         }
-        let were_read = ties.is_some();
-        let may_be_old = self.roster.enter(user.id(), connection, ties.unwrap_or_default());
-        if may_be_old || !were_read {
+        self.roster.enter(user.id(), connection, ties);
+        if arrival.has_changed() || !were_read {
             let im = self.clone();
             self.runtime.spawn(async move { im.reload_ties_of(user.id()).await });
         }
@@ -108,21 +111,8 @@ impl Im {
         let mut greeting = json!({ "userId": user.id(), "nodeId": self.options.node_id, "serverTime": now });
         if socket.recovered() {
             greeting["recovered"] = true.into();
-            self.leave_former_groups(user.id(), socket);
         }
         socket.emit("connected", greeting);
-    }
-
-    /// Makes a socket leave the rooms that it has come back to, of groups that its user is no member of any more.
-    fn leave_former_groups(self: &Arc<Self>, user: u64, socket: &Socket) {
-        let (im, socket) = (self.clone(), socket.clone());
-        self.runtime.spawn(async move {
-            let groups: HashSet<_> =
-                im.roster.groups(user).into_iter().map(|group| Room::Group(group).name()).collect();
-            let rooms = socket.rooms().await;
-            let of_groups = rooms.into_iter().filter(|room| Room::is_of_group(room));
-            of_groups.filter(|room| !groups.contains(room)).for_each(|room| socket.leave(room));
-        });
     }
 
     fn farewell(self: &Arc<Self>, socket: &Socket, reason: CloseReason) {
@@ -159,42 +149,16 @@ impl Im {
             drop(held);
         });
     }
+}
 
-    async fn read_ties(&self, user: u64) -> Result<Ties, StoreError> {
-        self.store
-            .reading(move |tx| {
-                Box::pin(async move {
-                    let groups = groups::of_users(tx, vec![user]).await?;
-                    let blocked_by = blocks::blockers_of(tx, user).await?;
-                    Ok(Ties {
-                        groups: groups.into_iter().map(|(_, group)| group).collect(),
-                        blocked_by: blocked_by.into_iter().collect(),
-                    })
-                })
-            })
-            .await
+/// The groups that a client which was cut off was in; none where it begins anew.
+async fn groups_that_it_comes_back_to(socket: &Socket) -> BTreeSet<u64> {
+    if !socket.recovered() {
+        return BTreeSet::new();
     }
-
-    /// Reads a user's ties until the store answers, and moves the connections accordingly.
-    async fn reload_ties_of(&self, user: u64) {
-        while !self.roster.connections(user).is_empty() {
-            let arrival = self.roster.arrive(user);
-            match self.read_ties(user).await {
-                Ok(ties) => {
-                    self.roster.set_ties(user, ties);
-                    if !arrival.has_changed() {
-                        return;
-                    }
-                }
-                Err(_) => tokio::time::sleep(STORE_PAUSE).await,
-            }
-        }
-    }
-
-    /// Reads the ties of everybody here: changes may have gone unheard.
-    pub(super) async fn reload_ties(&self) {
-        for user in self.roster.users() {
-            self.reload_ties_of(user).await;
-        }
-    }
+    let group = |room: &Arc<str>| match room.parse() {
+        Ok(Room::Group(group)) => Some(group),
+        _ => None,
+    };
+    socket.rooms().await.iter().filter_map(group).collect()
 }

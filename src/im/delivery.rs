@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
 use super::inbox::{GAP_PATIENCE, Gap, Inbox, Place, Push};
@@ -96,6 +97,15 @@ impl Delivery {
         let rooms: Vec<_> = rooms.filter(|room| self.lock(*room).contains_key(room)).collect();
         let Some(push) = (!rooms.is_empty()).then(|| Push::of(message, None, None)).flatten() else { return };
         self.handle_in(rooms.into_iter(), |inbox, now, out| inbox.handle_repaired(push.clone(), now, out));
+    }
+
+    /// A message was emptied, here or on another node.
+    pub fn handle_emptied(&self, conversation: Conversation, seq: u64, json: &Arc<RawValue>) {
+        for room in Room::all_of(conversation) {
+            if let Some(open) = self.lock(room).get_mut(&room) {
+                open.inbox.handle_emptied(conversation, seq, json);
+            }
+        }
     }
 
     fn handle_in(

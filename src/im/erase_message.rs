@@ -8,7 +8,6 @@ use serde_json::json;
 use super::answer::{Done, Refusal};
 use super::identity::User;
 use super::payload::{MessageName, decode};
-use super::room::Room;
 use super::{Args, Im};
 use crate::socketio::Socket;
 use crate::store::groups::Role;
@@ -70,11 +69,7 @@ impl Im {
             "seq": message.seq,
             "operatorId": who,
         });
-        let mut rooms = Room::all_of(message.conversation);
-        if let Some(first) = rooms.next() {
-            let all = rooms.fold(self.io.to(first.to_string()), |all, room| all.to(room.to_string()));
-            all.emit(event, what);
-        }
+        self.tell_emptied(&message, event, what);
         Ok(message)
     }
 

@@ -1,8 +1,11 @@
-//! Friends, and those whom one does not want to hear from.
+//! Friends, and those whom one does not want to hear from: they can send no private messages, and are not seen typing.
+
+use std::sync::Arc;
 
 use super::Im;
 use super::answer::Refusal;
 use super::identity::User;
+use super::ties::Change;
 use crate::store::friends::{self, Friend, FriendRequest, Requested};
 use crate::store::{StoreExt as _, blocks};
 
@@ -83,22 +86,28 @@ impl Im {
     ///
     /// # Errors
     /// It is oneself.
-    pub async fn block(&self, user: User, other: u64) -> Result<(), Refusal> {
-        let who = user.id();
-        self.write(move |tx, now| Box::pin(blocks::block(tx, who, other, now))).await?;
-        self.block_changed(other, who, true);
-        Ok(())
+    pub async fn block(self: &Arc<Self>, user: User, other: u64) -> Result<(), Refusal> {
+        let (im, by) = (self.clone(), user.id());
+        self.wholly(async move {
+            im.write(move |tx, now| Box::pin(blocks::block(tx, by, other, now))).await?;
+            im.change(Change::Blocks { user: other }).await;
+            Ok(())
+        })
+        .await
     }
 
     /// Takes a block back.
     ///
     /// # Errors
     /// The store is away.
-    pub async fn unblock(&self, user: User, other: u64) -> Result<(), Refusal> {
-        let who = user.id();
-        self.write(move |tx, _| Box::pin(blocks::unblock(tx, who, other))).await?;
-        self.block_changed(other, who, false);
-        Ok(())
+    pub async fn unblock(self: &Arc<Self>, user: User, other: u64) -> Result<(), Refusal> {
+        let (im, by) = (self.clone(), user.id());
+        self.wholly(async move {
+            im.write(move |tx, _| Box::pin(blocks::unblock(tx, by, other))).await?;
+            im.change(Change::Blocks { user: other }).await;
+            Ok(())
+        })
+        .await
     }
 
     /// Whom a user has blocked.

@@ -9,6 +9,7 @@ use super::Im;
 use super::answer::Refusal;
 use super::identity::User;
 use super::room::Room;
+use super::ties::Change;
 use crate::store::groups::{self, Group, GroupChange, Member, NewGroup};
 use crate::store::sql::{SqlFuture, Tx};
 use crate::store::{StoreExt as _, Timestamp};
@@ -52,12 +53,16 @@ impl Im {
             is_public: create.is_public,
             member_ids: create.members,
         };
-        let group = self.write(move |tx, now| Box::pin(groups::create(tx, new.clone(), now))).await?;
-        let id = group.id;
-        let members = self.store.reading(move |tx| Box::pin(groups::member_ids(tx, id))).await?;
-        members.iter().for_each(|member| self.member_changed(*member, id, true));
-        self.tell_group(id, &members, "created", user, json!({ "group": group, "userIds": members }));
-        Ok(group)
+        let im = self.clone();
+        self.wholly(async move {
+            let group = im.write(move |tx, now| Box::pin(groups::create(tx, new.clone(), now))).await?;
+            let id = group.id;
+            let members = im.store.reading(move |tx| Box::pin(groups::member_ids(tx, id))).await?;
+            im.change(Change::Members { users: members.clone(), group: id }).await;
+            im.tell_group(id, &members, "created", user, json!({ "group": group, "userIds": members }));
+            Ok(group)
+        })
+        .await
     }
 
     /// Changes a group's data.
@@ -77,62 +82,78 @@ impl Im {
     ///
     /// # Errors
     /// `user` is not its owner.
-    pub async fn dissolve_group(&self, user: User, id: u64) -> Result<(), Refusal> {
-        let by = user.id();
-        let members = self.write(move |tx, now| Box::pin(groups::dissolve(tx, id, by, now))).await?;
-        self.tell_group(id, &[], "dissolved", user, json!({}));
-        members.iter().for_each(|member| self.member_changed(*member, id, false));
-        Ok(())
+    pub async fn dissolve_group(self: &Arc<Self>, user: User, id: u64) -> Result<(), Refusal> {
+        let (im, by) = (self.clone(), user.id());
+        self.wholly(async move {
+            let members = im.write(move |tx, now| Box::pin(groups::dissolve(tx, id, by, now))).await?;
+            im.tell_group(id, &[], "dissolved", user, json!({}));
+            im.change(Change::Members { users: members.clone(), group: id }).await;
+            Ok(())
+        })
+        .await
     }
 
     /// Joins a public group.
     ///
     /// # Errors
     /// It is not public, or full.
-    pub async fn join_group(&self, user: User, id: u64) -> Result<(), Refusal> {
-        let who = user.id();
-        self.write(move |tx, now| Box::pin(groups::join(tx, id, who, now))).await?;
-        self.member_changed(who, id, true);
-        self.tell_group(id, &[who], "member_joined", user, json!({ "userIds": [who] }));
-        Ok(())
+    pub async fn join_group(self: &Arc<Self>, user: User, id: u64) -> Result<(), Refusal> {
+        let (im, who) = (self.clone(), user.id());
+        self.wholly(async move {
+            im.write(move |tx, now| Box::pin(groups::join(tx, id, who, now))).await?;
+            im.change(Change::Members { users: vec![who], group: id }).await;
+            im.tell_group(id, &[who], "member_joined", user, json!({ "userIds": [who] }));
+            Ok(())
+        })
+        .await
     }
 
     /// Leaves a group.
     ///
     /// # Errors
     /// `user` owns it, or is not in it.
-    pub async fn leave_group(&self, user: User, id: u64) -> Result<(), Refusal> {
-        let who = user.id();
-        self.write(move |tx, _| Box::pin(groups::leave(tx, id, who))).await?;
-        self.tell_group(id, &[who], "member_left", user, json!({ "userIds": [who] }));
-        self.member_changed(who, id, false);
-        Ok(())
+    pub async fn leave_group(self: &Arc<Self>, user: User, id: u64) -> Result<(), Refusal> {
+        let (im, who) = (self.clone(), user.id());
+        self.wholly(async move {
+            im.write(move |tx, _| Box::pin(groups::leave(tx, id, who))).await?;
+            im.tell_group(id, &[who], "member_left", user, json!({ "userIds": [who] }));
+            im.change(Change::Members { users: vec![who], group: id }).await;
+            Ok(())
+        })
+        .await
     }
 
     /// Brings users into a group. Gives those who were not in it before.
     ///
     /// # Errors
     /// `user` may not invite, or the group would be too large.
-    pub async fn invite(&self, user: User, id: u64, users: Vec<u64>) -> Result<Vec<u64>, Refusal> {
-        let by = user.id();
-        let new = self.write(move |tx, now| Box::pin(groups::invite(tx, id, by, users.clone(), now))).await?;
-        new.iter().for_each(|member| self.member_changed(*member, id, true));
-        if !new.is_empty() {
-            self.tell_group(id, &new, "member_joined", user, json!({ "userIds": new }));
-        }
-        Ok(new)
+    pub async fn invite(self: &Arc<Self>, user: User, id: u64, users: Vec<u64>) -> Result<Vec<u64>, Refusal> {
+        let (im, by) = (self.clone(), user.id());
+        self.wholly(async move {
+            let new =
+                im.write(move |tx, now| Box::pin(groups::invite(tx, id, by, users.clone(), now))).await?;
+            if !new.is_empty() {
+                im.change(Change::Members { users: new.clone(), group: id }).await;
+                im.tell_group(id, &new, "member_joined", user, json!({ "userIds": new }));
+            }
+            Ok(new)
+        })
+        .await
     }
 
     /// Puts a member out.
     ///
     /// # Errors
     /// `user` may not.
-    pub async fn kick_member(&self, user: User, id: u64, member: u64) -> Result<(), Refusal> {
-        let by = user.id();
-        self.write(move |tx, _| Box::pin(groups::kick(tx, id, by, member))).await?;
-        self.tell_group(id, &[member], "member_kicked", user, json!({ "userIds": [member] }));
-        self.member_changed(member, id, false);
-        Ok(())
+    pub async fn kick_member(self: &Arc<Self>, user: User, id: u64, member: u64) -> Result<(), Refusal> {
+        let (im, by) = (self.clone(), user.id());
+        self.wholly(async move {
+            im.write(move |tx, _| Box::pin(groups::kick(tx, id, by, member))).await?;
+            im.tell_group(id, &[member], "member_kicked", user, json!({ "userIds": [member] }));
+            im.change(Change::Members { users: vec![member], group: id }).await;
+            Ok(())
+        })
+        .await
     }
 
     /// Makes a member an admin, or an admin a member.

@@ -174,6 +174,14 @@ impl Inbox {
         self.handle(push, now, out)
     }
 
+    /// A message was emptied. One that still waits is given out as it is now.
+    pub fn handle_emptied(&mut self, conversation: Conversation, seq: u64, json: &Arc<RawValue>) {
+        let waiting = self.waiting.get_mut(&conversation);
+        if let Some(push) = waiting.and_then(|waiting| waiting.pushes.get_mut(&seq)) {
+            push.json = json.clone();
+        }
+    }
+
     /// Of a conversation that was unknown, this was the last message before the inbox was opened.
     pub fn begin_after(&mut self, conversation: Conversation, seq: u64, out: &mut Vec<Push>) {
         if !self.delivered.contains_key(&conversation) {
@@ -327,6 +335,24 @@ mod tests {
         (other.conversation, other.previous_at) = (Conversation::Group(1), Some(Timestamp::from_unix_ms(0)));
         assert!(!inbox.handle(other, now, &mut out));
         assert_eq!(seqs(&mut out), [70]);
+    }
+
+    #[test]
+    fn what_is_emptied_while_it_waits_is_given_out_empty() {
+        let (mut inbox, now, mut out) = (inbox(), Instant::now(), Vec::new());
+        inbox.handle(push(1), now, &mut out);
+        inbox.handle(push(3), now, &mut out);
+        let empty: Arc<RawValue> = RawValue::from_string("null".into()).unwrap().into();
+        for seq in [1, 3, 4] {
+            inbox.handle_emptied(TALK, seq, &empty);
+        }
+        inbox.handle(push(2), now, &mut out);
+        let is_empty: Vec<_> = out.iter().map(|push| (push.seq, push.json.get() == "null")).collect();
+        assert_eq!(
+            is_empty,
+            [(1, false), (2, false), (3, true)],
+            "what was given out, and what is not here, stays"
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | `inbox`, `delivery` | stored messages to the clients here, in order |
 //! | `under_way` | messages that are being stored here |
 //! | `relay` | what the nodes tell each other |
+//! | `ties` | groups and blocks, in effect on all nodes |
 //! | `twins` | which senders have devices on other nodes |
 //! | `repair` | what the bus has lost, out of the store |
 //! | `watchers` | who wants to know when somebody comes or goes |
@@ -36,6 +37,7 @@ mod rooms;
 mod roster;
 mod send_message;
 mod sync_messages;
+mod ties;
 mod twins;
 mod typing;
 mod under_way;
@@ -138,6 +140,8 @@ pub struct Im {
     expiries: Expiries,
     limits: Limits,
     words: Option<Arc<Words>>,
+    /// Who looks in the store for what ties users to others does so alone.
+    looks: tokio::sync::Mutex<()>,
     /// Where what has to wait goes on.
     runtime: Handle,
 }
@@ -169,6 +173,7 @@ impl Im {
             expiries,
             limits,
             words,
+            looks: tokio::sync::Mutex::default(),
             runtime,
         });
         im.serve_connections();
@@ -190,6 +195,7 @@ impl Im {
             event.ack.send(Answer::from(refusal));
         });
         im.hear_others();
+        im.hear_changes();
         im.keep_marks();
         im.watch_expiries();
         im

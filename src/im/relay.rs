@@ -2,21 +2,20 @@
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::Im;
 use super::inbox::Push;
 use super::room::Room;
 use super::roster::Connection;
-use crate::socketio::Args;
+use crate::socketio::{Args, Broadcast};
 use crate::store::{Conversation, Message, Timestamp};
 
 /// A stored message, to the nodes with the room.
 const MESSAGE: &str = "im.message";
-/// A user is, or is no longer, a member of a group: to the nodes with the user.
-const MEMBER: &str = "im.member";
-/// A user is, or is no longer, blocked by another: to the nodes with the user.
-const BLOCK: &str = "im.block";
+/// A stored message was emptied, to the nodes with the room.
+const EMPTIED: &str = "im.emptied";
 /// A user has a newer connection, and may have only one: to the nodes with the user.
 const REPLACE: &str = "im.replace";
 /// Others may have missed messages: to all.
@@ -36,11 +35,8 @@ impl Im {
                 sender: None,
             });
         });
-        self.hear(MEMBER, |im, (user, group, is_member): (u64, u64, bool)| {
-            im.set_member(user, group, is_member);
-        });
-        self.hear(BLOCK, |im, (user, by, is_blocked): (u64, u64, bool)| {
-            im.roster.set_blocked(user, by, is_blocked);
+        self.hear(EMPTIED, |im, (conversation, seq, json): (Conversation, u64, Box<RawValue>)| {
+            im.delivery.handle_emptied(conversation, seq, &json.into());
         });
         self.hear(REPLACE, |im, (user, since, id): (u64, Timestamp, String)| {
             im.put_out_older(user, since, &id);
@@ -85,31 +81,26 @@ impl Im {
     }
 
     /// `false`: the bus does not take it now.
-    fn publish_in(&self, mut rooms: impl Iterator<Item = Room>, push: &Push) -> bool {
-        let Some(first) = rooms.next() else { return true };
-        let nodes = rooms.fold(self.io.to(first.to_string()), |nodes, room| nodes.to(room.to_string()));
+    fn publish_in(&self, rooms: impl Iterator<Item = Room>, push: &Push) -> bool {
         let args = (push.id, push.conversation, push.seq, push.created_at, push.previous_at, &*push.json);
-        nodes.server_side_emit(MESSAGE, args)
+        self.in_rooms(rooms).is_none_or(|nodes| nodes.server_side_emit(MESSAGE, args))
     }
 
-    /// Takes a change of membership into effect, on every node.
-    pub(super) fn member_changed(&self, user: u64, group: u64, is_member: bool) {
-        self.set_member(user, group, is_member);
-        self.io.to(Room::User(user).to_string()).server_side_emit(MEMBER, (user, group, is_member));
-    }
-
-    fn set_member(&self, user: u64, group: u64, is_member: bool) {
-        self.roster.set_member(user, group, is_member);
-        if !is_member {
-            // Who is cut off now is not to come back to the group.
-            self.io.to(Room::User(user).to_string()).local().leave(Room::Group(group).name());
+    /// Tells all whom a message concerns that it was emptied. Where it still waits to be given out, it is given out like that.
+    pub(super) fn tell_emptied(&self, message: &Message, event: &str, what: Value) {
+        let conversation = message.conversation;
+        let Some(all) = self.in_rooms(Room::all_of(conversation)) else { return };
+        if let Ok(json) = to_raw_value(message) {
+            all.server_side_emit(EMPTIED, (conversation, message.seq, &*json));
+            self.delivery.handle_emptied(conversation, message.seq, &json.into());
         }
+        all.emit(event, what);
     }
 
-    /// Takes a block, or its end, into effect on every node.
-    pub(super) fn block_changed(&self, user: u64, by: u64, is_blocked: bool) {
-        self.roster.set_blocked(user, by, is_blocked);
-        self.io.to(Room::User(user).to_string()).server_side_emit(BLOCK, (user, by, is_blocked));
+    /// Everybody in any of the rooms; `None` where there are none.
+    fn in_rooms(&self, mut rooms: impl Iterator<Item = Room>) -> Option<Broadcast> {
+        let first = rooms.next()?;
+        Some(rooms.fold(self.io.to(first.to_string()), |all, room| all.to(room.to_string())))
     }
 
     /// Puts out all connections of a user that are older than this one, on every node.

@@ -56,6 +56,11 @@ impl Repair {
         state.wanted_after.take()
     }
 
+    /// Whether the bus is down.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.lock().missed_after.is_some()
+    }
+
     /// The last id that the store had so long ago, or somewhat longer.
     fn mark_before(&self, ago: Duration) -> u64 {
         let state = self.lock();

@@ -2,6 +2,7 @@
 //! its members.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::store::Conversation;
@@ -26,11 +27,6 @@ impl Room {
         std::iter::once(one).chain(other)
     }
 
-    /// Whether a room of this name is one of a group.
-    pub fn is_of_group(name: &str) -> bool {
-        name.strip_prefix("group_").is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
-    }
-
     /// Its name, to be shared.
     pub fn name(self) -> Arc<str> {
         self.to_string().into()
@@ -42,6 +38,21 @@ impl fmt::Display for Room {
         match self {
             Room::User(user) => write!(f, "private_{user}"),
             Room::Group(group) => write!(f, "group_{group}"),
+        }
+    }
+}
+
+impl FromStr for Room {
+    type Err = ();
+
+    /// From its name.
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let (kind, id) = name.split_once('_').ok_or(())?;
+        let id = id.parse().map_err(drop)?;
+        match kind {
+            "private" => Ok(Room::User(id)),
+            "group" => Ok(Room::Group(id)),
+            _ => Err(()),
         }
     }
 }

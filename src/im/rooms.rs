@@ -21,16 +21,13 @@ struct Payload {
 
 pub async fn join(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result<Done<()>, Refusal> {
     let room = room(&decode(&args)?)?;
-    match room {
-        Room::User(owner) if owner != user.id() => {
-            return Err(Refusal::new("forbidden", "a private room is for its owner only"));
-        }
-        Room::Group(group) if im.roster.is_member(user.id(), group) != Some(true) => {
-            return Err(Refusal::new("not_a_member", "a group's room is for its members only"));
-        }
-        Room::User(_) | Room::Group(_) => socket.join(room.name()),
+    if im.roster.come_back(user.id(), &socket, room) {
+        return Ok(().into());
     }
-    Ok(().into())
+    Err(match room {
+        Room::User(_) => Refusal::new("forbidden", "a private room is for its owner only"),
+        Room::Group(_) => Refusal::new("not_a_member", "a group's room is for its members only"),
+    })
 }
 
 pub async fn leave(_: Arc<Im>, socket: Socket, _: User, args: Args) -> Result<Done<()>, Refusal> {

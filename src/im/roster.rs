@@ -26,8 +26,8 @@ struct Here {
     blocked_by: BTreeSet<u64>,
     /// Connections whose ties are being read.
     arriving: usize,
-    /// One of them has changed meanwhile: what was read may be old.
-    changed: bool,
+    /// How often they have changed: what was read before the last time may be old.
+    changes: u64,
 }
 
 /// What ties a user to others, as the store has it.
@@ -66,12 +66,14 @@ impl Roster {
 
     /// A connection is on its way: the user's ties are about to be read.
     pub fn arrive(self: &Arc<Self>, user: u64) -> Arrival {
-        self.lock(user).entry(user).or_default().arriving += 1;
-        Arrival { roster: self.clone(), user }
+        let mut users = self.lock(user);
+        let here = users.entry(user).or_default();
+        here.arriving += 1;
+        Arrival { roster: self.clone(), user, changes: here.changes }
     }
 
-    /// A connection has come. The user's ties are as they were read. `true`: they may have changed since.
-    pub fn enter(&self, user: u64, connection: Connection, ties: Ties) -> bool {
+    /// A connection has come. The user's ties are as they were read.
+    pub fn enter(&self, user: u64, connection: Connection, ties: Ties) {
         let mut users = self.lock(user);
         let here = users.entry(user).or_default();
         self.join(&connection.socket, Room::User(user));
@@ -79,7 +81,6 @@ impl Roster {
         here.connections.push(connection);
         here.blocked_by = ties.blocked_by;
         self.move_to(here, ties.groups);
-        here.changed
     }
 
     /// A connection has gone. `false`: it never came.
@@ -96,11 +97,13 @@ impl Roster {
         true
     }
 
-    /// The user is, or is no longer, a member of a group.
+    /// The user is, or is not, a member of a group.
     pub fn set_member(&self, user: u64, group: u64, is_member: bool) {
         let mut users = self.lock(user);
         let Some(here) = users.get_mut(&user) else { return };
-        here.changed = here.arriving > 0;
+        if here.groups.contains(&group) == is_member {
+            return;
+        }
         let mut groups = here.groups.clone();
         if is_member {
             groups.insert(group);
@@ -110,16 +113,25 @@ impl Roster {
         self.move_to(here, groups);
     }
 
-    /// The user is, or is no longer, blocked by another one.
-    pub fn set_blocked(&self, user: u64, by: u64, is_blocked: bool) {
+    /// The user's ties have changed: what is just being read of them may be old. `false`: the user is not here, nor on the way.
+    pub fn have_changed(&self, user: u64) -> bool {
         let mut users = self.lock(user);
-        let Some(here) = users.get_mut(&user) else { return };
-        here.changed = here.arriving > 0;
-        if is_blocked {
-            here.blocked_by.insert(by);
-        } else {
-            here.blocked_by.remove(&by);
+        let Some(here) = users.get_mut(&user) else { return false };
+        here.changes += 1;
+        true
+    }
+
+    /// A connection of a user comes back to a room that it had left. `false`: the room is not the user's.
+    pub fn come_back(&self, user: u64, socket: &Socket, room: Room) -> bool {
+        let users = self.lock(user);
+        let is_in = match room {
+            Room::User(owner) => owner == user,
+            Room::Group(group) => users.get(&user).is_some_and(|here| here.groups.contains(&group)),
+        };
+        if is_in {
+            socket.join(room.name());
         }
+        is_in
     }
 
     /// The user's ties are these.
@@ -211,12 +223,13 @@ impl Roster {
 pub struct Arrival {
     roster: Arc<Roster>,
     user: u64,
+    changes: u64,
 }
 
 impl Arrival {
     /// Whether a tie of the user has changed since.
     pub fn has_changed(&self) -> bool {
-        self.roster.lock(self.user).get(&self.user).is_some_and(|here| here.changed)
+        self.roster.lock(self.user).get(&self.user).is_some_and(|here| here.changes != self.changes)
     }
 }
 
@@ -225,9 +238,6 @@ impl Drop for Arrival {
         let mut users = self.roster.lock(self.user);
         if let Some(here) = users.get_mut(&self.user) {
             here.arriving -= 1;
-            if here.arriving == 0 {
-                here.changed = false;
-            }
         }
         Roster::forget_if_gone(&mut users, self.user);
     }

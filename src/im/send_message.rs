@@ -17,8 +17,8 @@ use crate::ids::SocketId;
 use crate::limiter::RetryIn;
 use crate::socketio::Socket;
 use crate::store::{
-    Committed, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageType, NewMessage, Refused, StoreError,
-    StoreExt as _, Target, Timestamp, blocks, friends, groups,
+    Committed, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageKey, MessageType, NewMessage, Refused,
+    StoreError, StoreExt as _, Target, Timestamp, blocks, friends, groups, messages,
 };
 
 /// A message as a client sends it.
@@ -62,6 +62,7 @@ impl Im {
         }
         self.check_words(&mut message)?;
         self.check_may_write(user, message.target).await?;
+        self.check_reply(&mut message).await?;
         let (im, ticket) = (self.clone(), self.under_way.begin());
         // Called in the order of `seq`; dropped if there is nothing to push.
         let push = Box::new(move |committed: &Committed| {
@@ -74,15 +75,22 @@ impl Im {
     /// Lets pass who may write to a user or a group.
     async fn check_may_write(&self, user: User, target: Target) -> Result<(), Refusal> {
         let who = user.id();
-        let recipient = match target {
+        match target {
             Target::Group(group) => {
                 let now = Timestamp::now();
                 let may = self.store.reading(move |tx| Box::pin(groups::may_write(tx, group, who, now)));
-                return Ok(may.await?);
+                Ok(may.await?)
             }
-            Target::User(recipient) if recipient == who => return Ok(()),
-            Target::User(recipient) => recipient,
-        };
+            Target::User(recipient) => self.check_may_reach(user, recipient).await,
+        }
+    }
+
+    /// Lets pass whom another user has to hear.
+    pub(super) async fn check_may_reach(&self, user: User, recipient: u64) -> Result<(), Refusal> {
+        let who = user.id();
+        if recipient == who {
+            return Ok(());
+        }
         let is_blocked = match self.roster.is_blocked(who, recipient) {
             Some(is_blocked) => is_blocked,
             None => self.store.reading(move |tx| Box::pin(blocks::is_blocked(tx, recipient, who))).await?,
@@ -97,6 +105,19 @@ impl Im {
                 return Err(StoreError::from(Refused::NotFriends).into());
             }
         }
+        Ok(())
+    }
+
+    /// Lets pass what answers nothing, or a message of the same conversation; whether there are others is not told.
+    async fn check_reply(&self, message: &mut NewMessage) -> Result<(), Refusal> {
+        let Some(name) = &message.reply_to_message_id else { return Ok(()) };
+        let found = match name.parse::<MessageKey>() {
+            Ok(name) => self.store.reading(move |tx| Box::pin(messages::get(tx, name))).await?,
+            Err(_) => None,
+        };
+        let answered = found.filter(|found| found.conversation == message.conversation());
+        let answered = answered.ok_or_else(|| StoreError::from(Refused::MessageNotFound))?;
+        message.reply_to_message_id = Some(answered.message_id);
         Ok(())
     }
 
@@ -156,7 +177,7 @@ fn check(payload: SendMessage, user: User, max_content_chars: usize) -> Result<N
         file_url: payload.file_url,
         file_size: payload.file_size,
         file_name: payload.file_name,
-        reply_to_message_id: payload.reply_to_message_id,
+        reply_to_message_id: payload.reply_to_message_id.filter(|name| !name.is_empty()),
         client_message_id: payload.client_message_id,
     })
 }

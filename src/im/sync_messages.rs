@@ -69,24 +69,18 @@ impl Im {
         let who = user.id();
         let (takes_part, code) = match conversation {
             Conversation::Private { low, high } => ([low, high].contains(&who), "forbidden"),
+            // The roster may not have heard of a change yet, so the store is asked.
             Conversation::Group(group) => {
-                let takes_part = match self.roster.is_member(who, group) {
-                    Some(true) => true,
-                    // The roster may not have heard of it yet, or the user is not here.
-                    _ => {
-                        let found = self.store.reading(move |tx| {
-                            Box::pin(async move {
-                                let member = groups::member(tx, group, who).await?;
-                                Ok((member.is_some(), groups::get(tx, group).await?.is_some()))
-                            })
-                        });
-                        match found.await? {
-                            (_, false) => return Err(StoreError::from(Refused::GroupNotFound).into()),
-                            (is_member, true) => is_member,
-                        }
-                    }
-                };
-                (takes_part, "not_a_member")
+                let found = self.store.reading(move |tx| {
+                    Box::pin(async move {
+                        let is_member = groups::member(tx, group, who).await?.is_some();
+                        Ok((is_member, is_member || groups::get(tx, group).await?.is_some()))
+                    })
+                });
+                match found.await? {
+                    (_, false) => return Err(StoreError::from(Refused::GroupNotFound).into()),
+                    (is_member, true) => (is_member, "not_a_member"),
+                }
             }
         };
         if takes_part { Ok(()) } else { Err(Refusal::new(code, "you take no part in this conversation")) }

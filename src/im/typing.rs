@@ -1,4 +1,4 @@
-//! `typing`, `stop_typing`: passed on to those who are there, and forgotten.
+//! `typing`, `stop_typing`: passed on to those who are there and could be written to, and forgotten.
 
 use std::sync::Arc;
 
@@ -20,18 +20,27 @@ struct Payload {
 }
 
 pub async fn start(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result<Done<()>, Refusal> {
-    pass_on(&im, &socket, user, &args, true)
+    pass_on(&im, &socket, user, &args, true).await
 }
 
 pub async fn stop(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result<Done<()>, Refusal> {
-    pass_on(&im, &socket, user, &args, false)
+    pass_on(&im, &socket, user, &args, false).await
 }
 
-fn pass_on(im: &Im, socket: &Socket, user: User, args: &Args, is_typing: bool) -> Result<Done<()>, Refusal> {
+async fn pass_on(
+    im: &Im,
+    socket: &Socket,
+    user: User,
+    args: &Args,
+    is_typing: bool,
+) -> Result<Done<()>, Refusal> {
     let Payload { target_id: Id(target), target_type } = decode(args)?;
     im.limits.take_typing(socket)?;
     let room = match target_type {
-        1 => Room::User(target),
+        1 => {
+            im.check_may_reach(user, target).await?;
+            Room::User(target)
+        }
         2 if im.roster.is_member(user.id(), target) == Some(true) => Room::Group(target),
         2 => return Err(Refusal::new("not_a_member", "only members of a group can be seen typing there")),
         other => {

@@ -66,6 +66,8 @@ impl Segment {
 }
 
 thread_local! {
+    // The boxes are what is used again.
+    #[allow(clippy::vec_box)]
     static SPARE: RefCell<Vec<Box<Queue>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -196,7 +196,8 @@ impl Socket {
         self.ask(Op::Rooms { target: Target::Socket(self.id()), join, leave });
     }
 
-    /// The rooms that it is in, without that of its id.
+    /// The rooms that it is in, without that of its id. In middleware, those that a client which has come back is about to
+    /// be in again, unless [`Socket::leave`] takes it out of them.
     pub async fn rooms(&self) -> Vec<Arc<str>> {
         let (socket, (rooms, answer)) = (self.id(), oneshot::channel());
         self.ask(Op::RoomsOf { socket, rooms });

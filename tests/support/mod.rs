@@ -236,11 +236,14 @@ pub async fn request(address: SocketAddr, method: &str, target: &str, body: &str
     (status, body.to_owned())
 }
 
-/// Sends these bytes on a connection of their own, and gives all that is answered until it ends.
+/// Sends these bytes on a connection of their own, and gives all that is answered until it ends: nothing, where the server
+/// does not accept any more.
 pub async fn raw_request(address: SocketAddr, bytes: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(bytes.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
+    let Ok(mut stream) = TcpStream::connect(address).await else { return String::new() };
+    if stream.write_all(bytes.as_bytes()).await.is_err() {
+        return String::new();
+    }
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer in time");
     String::from_utf8_lossy(&answer).into_owned()
 }

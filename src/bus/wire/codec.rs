@@ -285,7 +285,7 @@ choices! {
         1 Sockets(sockets),
         2 Server(packet),
         3 Released(was_here),
-        4 Missed { had, events },
+        6 Missed { had, events, rooms },
         5 NotKept,
     }
     Missing, "reason": {
@@ -389,8 +389,12 @@ mod tests {
             vec((text(), ack), 0..4).prop_map(Answer::Acks),
             vec(socket(), 0..4).prop_map(Answer::Sockets),
             proptest::option::of(packet()).prop_map(Answer::Server),
-            (vec(offset(), 0..4), vec((offset(), vec(any::<u8>(), 0..300).prop_map(Bytes::from)), 0..4))
-                .prop_map(|(had, events)| Answer::Missed { had, events }),
+            (
+                vec(offset(), 0..4),
+                vec((offset(), vec(any::<u8>(), 0..300).prop_map(Bytes::from)), 0..4),
+                vec(text(), 0..4)
+            )
+                .prop_map(|(had, events, rooms)| Answer::Missed { had, events, rooms }),
             any::<bool>().prop_map(Answer::Released),
             Just(Answer::NotKept),
         ]

@@ -173,6 +173,8 @@ pub enum Answer<'a> {
         had: Vec<Offset>,
         /// What it has missed, in order: each event with its frames, as the client would have got them.
         events: Vec<(Offset, Bytes)>,
+        /// The rooms that its session is in by now; it may have been taken out of some while it was away.
+        rooms: Vec<Cow<'a, str>>,
     },
     /// The session is not kept here, or its client has missed more than is known here.
     NotKept,

@@ -98,11 +98,12 @@ impl WayBack {
             events.push((offset, frames));
             if bytes > MISSED_IN_A_PART {
                 let (had, events) = (std::mem::take(&mut had), std::mem::take(&mut events));
-                self.send(false, wire::Answer::Missed { had, events });
+                self.send(false, wire::Answer::Missed { had, events, rooms: Vec::new() });
                 bytes = 0;
             }
         }
-        self.send(true, wire::Answer::Missed { had, events });
+        let rooms = session.rooms.iter().map(|room| Cow::Borrowed(&**room)).collect();
+        self.send(true, wire::Answer::Missed { had, events, rooms });
     }
 
     /// Passes the program's answer on.

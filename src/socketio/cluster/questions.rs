@@ -15,7 +15,7 @@ pub enum Reply {
     Acks(Vec<(SocketId, Result<Args, AckError>)>),
     Sockets(Vec<RemoteSocket>),
     Server(Option<Args>),
-    Missed { had: Vec<Offset>, events: Vec<(Offset, Content)> },
+    Missed { had: Vec<Offset>, events: Vec<(Offset, Content)>, rooms: Vec<Arc<str>> },
     NotKept,
     Released(bool),
 }

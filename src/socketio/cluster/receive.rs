@@ -115,9 +115,10 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
                     Reply::Sockets(sockets.into_iter().filter_map(socket).collect())
                 }
                 wire::Answer::Server(answer) => Reply::Server(answer.and_then(|packet| args(&packet))),
-                wire::Answer::Missed { had, events } => {
+                wire::Answer::Missed { had, events, rooms } => {
                     let event = |(offset, frames)| (offset, Content::Frames(frames));
-                    Reply::Missed { had, events: events.into_iter().map(event).collect() }
+                    let rooms = rooms.iter().map(|room| Arc::from(&**room)).collect();
+                    Reply::Missed { had, events: events.into_iter().map(event).collect(), rooms }
                 }
                 wire::Answer::NotKept => Reply::NotKept,
                 wire::Answer::Released(was_here) => Reply::Released(was_here),

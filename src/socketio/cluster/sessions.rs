@@ -104,6 +104,7 @@ enum Answer {
     Missed {
         had: Vec<Offset>,
         events: Vec<(Offset, Content)>,
+        rooms: Vec<Arc<str>>,
     },
     NotKept,
     /// Nothing: it is gone, or cut off.
@@ -177,8 +178,8 @@ impl Cluster {
         // First the channels: what is sent from now on is known here, what was sent before is known there.
         let (held, in_force) = self.hold(&namespace, &rooms);
         in_force.await;
-        let (had, missed) = match self.ask_keeper(&record, claim).await {
-            Answer::Missed { had, events } => (had, events),
+        let (had, missed, rooms) = match self.ask_keeper(&record, claim).await {
+            Answer::Missed { had, events, rooms } => (had, events, rooms),
             Answer::NotKept => return None,
             Answer::Silence => {
                 let vouch = io.recovery.as_ref()?.vouch()?;
@@ -189,7 +190,7 @@ impl Cluster {
                 if !vouch(session.clone()).await {
                     return None;
                 }
-                (Vec::new(), session.take_emitted())
+                (Vec::new(), session.take_emitted(), rooms)
             }
         };
         let luggage = Luggage { extensions: None, saved: Bytes::copy_from_slice(&record.data) };
@@ -229,9 +230,10 @@ impl Cluster {
             offset: claim.offset,
         };
         let via = channel::of_node(&keeper);
-        let (mut had, mut events, mut is_kept) = (Vec::new(), Vec::new(), true);
+        let (mut had, mut events, mut rooms, mut is_kept) = (Vec::new(), Vec::new(), Vec::new(), true);
         let all = |_: &Arc<str>, reply| match reply {
-            Reply::Missed { had: more_had, events: more_events } => {
+            Reply::Missed { had: more_had, events: more_events, rooms: in_the_end } => {
+                rooms = in_the_end;
                 had.extend(more_had);
                 events.extend(more_events);
             }
@@ -241,7 +243,7 @@ impl Cluster {
         let silent = self.ask_some(vec![keeper], via.into(), what, Duration::ZERO, by, all).await;
         match (silent.is_empty(), is_kept) {
             (false, _) => Answer::Silence,
-            (true, true) => Answer::Missed { had, events },
+            (true, true) => Answer::Missed { had, events, rooms },
             (true, false) => Answer::NotKept,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Core, Entry, Extra, Hub, Member};
+use super::{Core, Entry, Extra, Hub, Member, Track};
 use crate::close::CloseReason;
 use crate::ids::{Key, Offset, SocketId};
 use crate::proto::sio::Kind;
@@ -116,7 +116,10 @@ impl Hub {
             }
             Op::RoomsOf { socket, rooms } => {
                 let entry = self.find(&socket).and_then(|key| self.sockets.get(key));
-                let names = entry.map(|entry| entry.memberships.names().cloned().collect());
+                let names = entry.map(|entry| match entry.track.as_deref() {
+                    Some(Track::Restored { rooms, .. }) => rooms.iter().cloned().collect(),
+                    _ => entry.memberships.names().cloned().collect(),
+                });
                 let _ = rooms.send(names.unwrap_or_default());
             }
             Op::On { socket, event, handler } => {
@@ -202,6 +205,9 @@ impl Hub {
         let max_rooms = self.io.options.max_rooms;
         let Some(entry) = self.sockets.get_mut(key) else { return };
         let (id, namespace) = (entry.socket.id(), entry.namespace);
+        if let Some(Track::Restored { rooms, .. }) = entry.track.as_deref_mut() {
+            rooms.retain(|room| !leave.contains(room));
+        }
         // Taken out while rooms shuffle the others' places.
         let mut memberships = std::mem::take(&mut entry.memberships);
         if let Some(namespace) = self.namespaces.get_mut(namespace) {
