@@ -68,7 +68,7 @@ impl Im {
         }
         let arrival = self.roster.arrive(user.id());
         let back = groups_that_it_comes_back_to(socket).await;
-        let (ties, were_read) = match self.read_ties(user.id()).await {
+        let (ties, were_read) = match self.ties.read(user.id()).await {
             Ok(ties) => {
                 // It may have been put out of some of them meanwhile.
                 back.difference(&ties.groups).for_each(|group| socket.leave(Room::Group(*group).name()));

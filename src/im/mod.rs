@@ -10,6 +10,7 @@
 //! | `inbox`, `delivery` | stored messages to the clients here, in order |
 //! | `under_way` | messages that are being stored here |
 //! | `relay` | what the nodes tell each other |
+//! | `tie_reader` | groups and blocks of many users at once |
 //! | `ties` | groups and blocks, in effect on all nodes |
 //! | `twins` | which senders have devices on other nodes |
 //! | `repair` | what the bus has lost, out of the store |
@@ -37,6 +38,7 @@ mod rooms;
 mod roster;
 mod send_message;
 mod sync_messages;
+mod tie_reader;
 mod ties;
 mod twins;
 mod typing;
@@ -59,6 +61,7 @@ use self::limits::Limits;
 
 use self::repair::Repair;
 use self::roster::Roster;
+use self::tie_reader::TieReader;
 use self::twins::Twins;
 use self::under_way::UnderWay;
 use self::words::Words;
@@ -134,6 +137,7 @@ pub struct Im {
     delivery: Arc<Delivery>,
     under_way: Arc<UnderWay>,
     roster: Arc<Roster>,
+    ties: Arc<TieReader>,
     repair: Repair,
     twins: Twins,
     identities: Identities,
@@ -154,6 +158,7 @@ impl Im {
         let under_way = Arc::new(UnderWay::default());
         let delivery = Delivery::new(io.clone(), store.clone(), runtime.clone(), under_way.clone());
         let roster = Roster::new(delivery.clone());
+        let ties = TieReader::new(store.clone(), runtime.clone());
         let repair = Repair::default();
         let limits =
             Limits::new(options.messages_per_second, options.message_burst, options.typing_per_second);
@@ -167,6 +172,7 @@ impl Im {
             delivery,
             under_way,
             roster,
+            ties,
             repair,
             twins: Twins::default(),
             identities,

@@ -15,13 +15,14 @@ use serde::{Deserialize, Serialize};
 use super::Im;
 use super::answer::Refusal;
 use super::room::Room;
-use super::roster::Ties;
-use crate::store::{StoreError, StoreExt as _, blocks, groups};
+use crate::store::{StoreExt as _, groups};
 
 /// A change of ties, to all nodes.
 const CHANGE: &str = "im.ties";
 /// How long whoever changes something waits for the other nodes.
 const WITHIN: Duration = Duration::from_secs(2);
+/// Users whose ties are read at once.
+const USERS_AT_ONCE: usize = 512;
 /// How long to wait for nodes that can't be reached, or a store that is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -127,7 +128,7 @@ impl Im {
 
     async fn read_again(self: &Arc<Self>, user: u64) {
         let _alone = self.looks.lock().await;
-        match self.read_ties(user).await {
+        match self.ties.read(user).await {
             Ok(ties) => self.roster.set_ties(user, ties),
             Err(_) => self.read_again_later(user),
         }
@@ -138,28 +139,12 @@ impl Im {
         self.runtime.spawn(async move { im.reload_ties_of(user).await });
     }
 
-    /// A user's ties, as the store has them.
-    pub(super) async fn read_ties(&self, user: u64) -> Result<Ties, StoreError> {
-        self.store
-            .reading(move |tx| {
-                Box::pin(async move {
-                    let groups = groups::of_users(tx, vec![user]).await?;
-                    let blocked_by = blocks::blockers_of(tx, user).await?;
-                    Ok(Ties {
-                        groups: groups.into_iter().map(|(_, group)| group).collect(),
-                        blocked_by: blocked_by.into_iter().collect(),
-                    })
-                })
-            })
-            .await
-    }
-
     /// Reads a user's ties until the store answers, and moves the connections accordingly.
     pub(super) async fn reload_ties_of(&self, user: u64) {
         while !self.roster.connections(user).is_empty() {
             let arrival = self.roster.arrive(user);
             let alone = self.looks.lock().await;
-            match self.read_ties(user).await {
+            match self.ties.read(user).await {
                 Ok(ties) => {
                     self.roster.set_ties(user, ties);
                     if !arrival.has_changed() {
@@ -175,9 +160,18 @@ impl Im {
     }
 
     /// Reads the ties of everybody here: changes may have gone unheard.
-    pub(super) async fn reload_ties(&self) {
-        for user in self.roster.users() {
-            self.reload_ties_of(user).await;
+    pub(super) async fn reload_ties(self: &Arc<Self>) {
+        for users in self.roster.users().chunks(USERS_AT_ONCE) {
+            let arrivals: Vec<_> = users.iter().map(|user| (*user, self.roster.arrive(*user))).collect();
+            let alone = self.looks.lock().await;
+            let mut found = self.ties.read_all(users.to_vec()).await.unwrap_or_default();
+            for (user, arrival) in arrivals {
+                match found.remove(&user).filter(|_| !arrival.has_changed()) {
+                    Some(ties) => self.roster.set_ties(user, ties),
+                    None => self.read_again_later(user),
+                }
+            }
+            drop(alone);
         }
     }
 }

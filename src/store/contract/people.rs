@@ -70,6 +70,10 @@ pub async fn blocks_are_one_sided(store: &dyn Store) {
     assert_eq!(read!(store, blocks::list(1)), [2, 3]);
     assert!(read!(store, blocks::is_blocked(1, 2)));
     assert!(!read!(store, blocks::is_blocked(2, 1)));
+    let mut pairs = read!(store, blocks::blockers_of(vec![2, 3, 99]));
+    pairs.sort_unstable();
+    assert!(pairs.contains(&(2, 1)) && pairs.contains(&(3, 1)) && pairs.is_sorted(), "{pairs:?}");
+    assert!(pairs.iter().all(|(user, _)| [2, 3].contains(user)), "{pairs:?}");
     for _ in 0..2 {
         write!(store, blocks::unblock(1, 2));
     }

@@ -133,6 +133,7 @@ fn nothing_reads_too_much() {
         friends::remove(tx, 2, 1).await?;
         blocks::block(tx, 1, 2, now).await?;
         blocks::list(tx, 1).await?;
+        blocks::blockers_of(tx, vec![1, 2, 3]).await?;
         blocks::unblock(tx, 1, 2).await?;
         let new = NewUser {
             username: "ann".into(),
