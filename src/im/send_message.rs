@@ -139,8 +139,10 @@ impl Im {
     /// A message is stored: it goes to the other nodes and to the clients here.
     fn push(self: &Arc<Self>, Committed { message, previous_at }: &Committed, sender: Option<SocketId>) {
         if let Some(push) = Push::of(message, *previous_at, sender) {
-            self.publish(&push, message);
-            self.delivery.handle(&push);
+            self.io.emit_as_one(|| {
+                self.publish(&push, message);
+                self.delivery.handle(&push);
+            });
         }
     }
 }

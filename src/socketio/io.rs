@@ -377,6 +377,14 @@ impl Io {
         }
     }
 
+    /// Does what tells other nodes of something and what tells clients here of it, as one emit does both: a client that
+    /// changes the node is then not between the two.
+    #[cfg(feature = "node")]
+    pub(crate) fn emit_as_one(&self, emit: impl FnOnce()) {
+        let _emitting = self.root.io.recovery.as_ref().map(|recovery| recovery.emits.begin());
+        emit();
+    }
+
     /// Whether a client is on its way back to this node, so that events are remembered for it which nobody here is sent.
     #[cfg(feature = "node")]
     pub(crate) fn is_anybody_coming_back(&self) -> bool {
