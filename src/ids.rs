@@ -12,6 +12,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+/// The largest user, group or message id: 2^53 - 1, the largest integer that JavaScript counts exactly.
+#[cfg(feature = "auth")]
+pub const MAX_ID: u64 = (1 << 53) - 1;
+
 /// A shard's number within its node, from 0.
 pub type ShardId = u16;
 

@@ -31,7 +31,8 @@
 //! | [`shard`] | threads, connections, and the tables they live in |
 //! | [`socketio`] | the library's face: [`Io`], [`Namespace`], [`Socket`], [`Broadcast`], [`Ack`] |
 //! | `limiter` | how often somebody may do something (feature `node`) |
-//! | `store`, `presence`, `auth` | messages on disk, who is online, tokens and passwords (feature `node`) |
+//! | `auth`, `timestamp` | tokens and passwords, moments in UTC (feature `auth`) |
+//! | `store`, `presence` | messages on disk, who is online (feature `node`) |
 //! | `im`, `api` | the IM service, the HTTP port (feature `node`) |
 //! | `config`, `cli`, `node` | settings, command line, and all of it wired up (feature `node`) |
 
@@ -45,7 +46,7 @@ pub mod socketio;
 
 #[cfg(feature = "node")]
 pub mod api;
-#[cfg(feature = "node")]
+#[cfg(feature = "auth")]
 pub mod auth;
 #[cfg(feature = "node")]
 pub mod cli;
@@ -61,6 +62,8 @@ pub mod node;
 pub mod presence;
 #[cfg(feature = "node")]
 pub mod store;
+#[cfg(feature = "auth")]
+pub mod timestamp;
 
 pub use close::CloseReason;
 pub use ids::{Sid, SocketId};

@@ -12,7 +12,8 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tokio_socketio::auth::{TokenOptions, Tokens};
-use tokio_socketio::store::{MAX_ID, Timestamp};
+use tokio_socketio::ids::MAX_ID;
+use tokio_socketio::timestamp::Timestamp;
 
 const SECRET: &str = "the secret of the fuzzer, 32 bytes";
 

@@ -16,7 +16,7 @@ pub use keys::{Algorithm, KeyError, KeySpec, MIN_SECRET_BYTES, ParseKeySpecError
 pub use password::{PasswordError, PasswordOptions, Passwords};
 pub use token::{Identity, IssueError, Issued, MAX_TOKEN_BYTES, TokenError, TokenOptions, Tokens};
 
-use crate::store::MAX_ID;
+use crate::ids::MAX_ID;
 
 /// A user id from decimal digits: 1 to 2^53-1.
 pub fn parse_user_id(text: &str) -> Option<u64> {

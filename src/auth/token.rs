@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::keys::{KeyError, KeyRing};
 use super::{is_user_id, parse_user_id};
-use crate::store::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// A longer token is refused before it is looked at.
 pub const MAX_TOKEN_BYTES: usize = 8 << 10;

@@ -10,10 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::{StoreError, Timestamp};
-
-/// The largest user, group or message id: 2^53 - 1, the largest integer that JavaScript counts exactly.
-pub const MAX_ID: u64 = (1 << 53) - 1;
+use super::{MAX_ID, StoreError, Timestamp};
 
 /// The longest `client_message_id` that can be stored, in bytes.
 pub const MAX_CLIENT_MESSAGE_ID_BYTES: usize = 255;

@@ -30,7 +30,6 @@ pub mod sql;
 mod sqlite;
 mod stats;
 mod tables;
-mod timestamp;
 pub mod users;
 
 use std::future::Future;
@@ -41,16 +40,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use self::sql::{SqlFuture, Tx, Work};
 
+pub use crate::ids::MAX_ID;
+pub use crate::timestamp::{ParseTimestampError, Timestamp};
 pub use message::{
-    Appended, Conversation, HistoryPage, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageKey,
-    MessageType, NewMessage, ParseConversationError, ParseMessageKeyError, SyncPage, Target,
-    UnknownMessageType,
+    Appended, Conversation, HistoryPage, MAX_CLIENT_MESSAGE_ID_BYTES, Message, MessageKey, MessageType,
+    NewMessage, ParseConversationError, ParseMessageKeyError, SyncPage, Target, UnknownMessageType,
 };
 pub use mysql::{MysqlOptions, MysqlStore};
 pub use refused::Refused;
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use stats::StoreStats;
-pub use timestamp::{ParseTimestampError, Timestamp};
 
 /// What a store operation returns: boxed, so that [`Store`] works as `Arc<dyn Store>`.
 ///

@@ -543,7 +543,7 @@ proptest! {
     }
 
     #[test]
-    fn any_user_comes_back(user in 1..=crate::store::MAX_ID, ttl in 1..1_000_000_u64, admin: bool) {
+    fn any_user_comes_back(user in 1..=crate::ids::MAX_ID, ttl in 1..1_000_000_u64, admin: bool) {
         let tokens = tokens();
         let issued = tokens.issue(user, admin, Duration::from_secs(ttl), at(NOW)).unwrap();
         let identity = tokens.verify(&issued.token, at(NOW)).unwrap();
