@@ -43,6 +43,7 @@ pub mod proto;
 pub mod session;
 pub mod shard;
 pub mod socketio;
+mod under_way;
 
 #[cfg(feature = "node")]
 pub mod api;

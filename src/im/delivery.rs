@@ -15,11 +15,11 @@ use tokio::runtime::Handle;
 
 use super::inbox::{GAP_PATIENCE, Gap, Inbox, Place, Push};
 use super::room::Room;
-use super::under_way::UnderWay;
 use crate::socketio::Io;
 use crate::store::{
     Conversation, MAX_SYNC_LIMIT, Message, Store, StoreError, StoreExt as _, Timestamp, messages,
 };
+use crate::under_way::UnderWay;
 
 /// The inboxes of this node.
 pub struct Delivery {
@@ -189,7 +189,7 @@ impl Delivery {
             let page = self.store.sync(conversation, after, MAX_SYNC_LIMIT).await?;
             let Some(last) = page.messages.last() else { return Ok(()) };
             after = last.seq;
-            self.under_way.settled().await;
+            self.under_way.wait().await;
             for push in page.messages.iter().filter_map(|message| Push::of(message, None, None)) {
                 // What is in order, or follows it, is given out; the room's other conversations don't mind.
                 self.handle_in(only(), |inbox, now, out| inbox.handle(push.clone(), now, out));

@@ -8,7 +8,6 @@
 //! |---|---|
 //! | `roster` | who is connected to this node |
 //! | `inbox`, `delivery` | stored messages to the clients here, in order |
-//! | `under_way` | messages that are being stored here |
 //! | `relay` | what the nodes tell each other |
 //! | `tie_reader` | groups and blocks of many users at once |
 //! | `ties` | groups and blocks, in effect on all nodes |
@@ -42,7 +41,6 @@ mod tie_reader;
 mod ties;
 mod twins;
 mod typing;
-mod under_way;
 mod watchers;
 pub mod words;
 
@@ -63,12 +61,12 @@ use self::repair::Repair;
 use self::roster::Roster;
 use self::tie_reader::TieReader;
 use self::twins::Twins;
-use self::under_way::UnderWay;
 use self::words::Words;
 use crate::presence::Presence;
 use crate::proto::sio::RESERVED_EVENTS;
 use crate::socketio::{AnyEvent, Args, Io, Socket};
 use crate::store::Store;
+use crate::under_way::UnderWay;
 
 pub use self::answer::Refusal;
 pub use self::groups::{
@@ -135,6 +133,7 @@ pub struct Im {
     presence: Arc<dyn Presence>,
     watchers: Arc<Watchers>,
     delivery: Arc<Delivery>,
+    /// Messages that are being stored here.
     under_way: Arc<UnderWay>,
     roster: Arc<Roster>,
     ties: Arc<TieReader>,

@@ -177,7 +177,7 @@ impl Im {
         loop {
             match self.store.reading(move |tx| Box::pin(messages::committed_after(tx, after, PAGE))).await {
                 Ok(page) => {
-                    self.under_way.settled().await;
+                    self.under_way.wait().await;
                     page.iter().for_each(|message| self.delivery.handle_repaired(message));
                     count += page.len();
                     // What is stored from now on comes by the bus.

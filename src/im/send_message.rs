@@ -63,7 +63,7 @@ impl Im {
         self.check_words(&mut message)?;
         self.check_may_write(user, message.target).await?;
         self.check_reply(&mut message).await?;
-        let (im, ticket) = (self.clone(), self.under_way.begin());
+        let (im, ticket) = (self.clone(), self.under_way.begin_elsewhere());
         // Called in the order of `seq`; dropped if there is nothing to push.
         let push = Box::new(move |committed: &Committed| {
             im.push(committed, sender);

@@ -1,8 +1,11 @@
-//! The server: its options, its namespaces, and the way from handles to shards.
+//! The server: its namespaces, and the way from handles to shards.
+
+mod builder;
+mod server;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -16,12 +19,14 @@ use super::local;
 use super::namespace::{Definition, Namespace};
 use super::op::{Frames, Op, Target, Which};
 use super::recovery::Recovery;
-use super::{AckError, FromArgs, Payload, RecoveredSession, RecoveryOptions, Socket};
+use super::{AckError, FromArgs, Payload, RecoveredSession, Socket};
 use crate::bus::{Bus, BusFuture, Sink};
 use crate::ids::{Offset, ShardId};
 use crate::proto::sio::ROOT;
-use crate::session::{Settings, Transport};
-use crate::shard::{Cors, HttpOptions, Limits, Mount, Node, Poster, Request, Setup, Shards};
+use crate::shard::{Limits, Mount, Poster, Request, Setup, Shards};
+
+pub use builder::IoBuilder;
+pub use server::Server;
 
 /// A Socket.IO server. A handle: cheap to clone, good on any thread. It is its root namespace `/` at the same time,
 /// so all that can be done with a [`Namespace`] can be done with it.
@@ -438,239 +443,5 @@ impl Joining {
     /// The bus is there.
     pub fn with(self, bus: Arc<dyn Bus>) {
         self.cluster.begin(bus);
-    }
-}
-
-/// A server that listens.
-pub struct Server {
-    shards: Shards<Hub>,
-}
-
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Server").field(&self.addresses()).finish()
-    }
-}
-
-impl Server {
-    /// Where it listens, ports known.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        self.shards.addresses()
-    }
-
-    /// Counts of connections and sessions.
-    pub fn node(&self) -> &Arc<Node> {
-        self.shards.node()
-    }
-
-    /// The first step of a drain: from now on nobody gets a new session. A handshake is answered with 503 and
-    /// `Retry-After`, on a connection that ends with it, so that the next try may reach another node. The sessions
-    /// that there are go on, and are to be told with [`Socket::close_for_shutdown`](super::Socket::close_for_shutdown).
-    pub fn refuse_new(&self) {
-        self.shards.refuse_new();
-    }
-
-    /// Stops accepting, closes all connections once their output has left, and ends; at the latest after `patience`.
-    pub async fn stop(self, patience: Duration) {
-        let stopped = tokio::task::spawn_blocking(move || self.shards.stop(patience)).await;
-        if let Err(error) = stopped {
-            tracing::error!(%error, "the server did not stop cleanly");
-        }
-    }
-}
-
-/// Options of a server.
-#[derive(Clone)]
-pub struct IoBuilder {
-    shards: ShardId,
-    path: String,
-    settings: Settings,
-    http: HttpOptions,
-    limits: Limits,
-    engines: Vec<(String, Engine)>,
-    allow: Option<Allow>,
-    ack_timeout: Duration,
-    max_rooms: usize,
-    recovery: RecoveryOptions,
-}
-
-impl std::fmt::Debug for IoBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IoBuilder").field("path", &self.path).field("settings", &self.settings).finish()
-    }
-}
-
-impl Default for IoBuilder {
-    fn default() -> Self {
-        IoBuilder {
-            shards: 0,
-            path: "/socket.io/".into(),
-            settings: Settings::default(),
-            http: HttpOptions::default(),
-            limits: Limits::default(),
-            engines: Vec::new(),
-            allow: None,
-            ack_timeout: Duration::from_secs(30),
-            max_rooms: 1_000,
-            recovery: RecoveryOptions::default(),
-        }
-    }
-}
-
-impl IoBuilder {
-    /// The server.
-    pub fn build(self) -> Io {
-        let mount = |path: String| Mount { path, settings: self.settings.clone(), http: self.http.clone() };
-        let (mut mounts, mut engines) = (vec![mount(self.path.clone())], vec![None]);
-        for (path, engine) in self.engines {
-            mounts.push(mount(path));
-            engines.push(Some(engine));
-        }
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let shards = if self.shards == 0 { cores().try_into().unwrap_or(ShardId::MAX) } else { self.shards };
-        let io = Arc::new(IoInner {
-            options: Options {
-                mounts,
-                engines,
-                limits: self.limits,
-                allow: self.allow,
-                ack_timeout: self.ack_timeout,
-                max_rooms: self.max_rooms,
-            },
-            recovery: (!self.recovery.window.is_zero()).then(|| Recovery::new(self.recovery)),
-            poster: Poster::new(shards),
-            listened: AtomicBool::new(false),
-            namespaces: RwLock::default(),
-            cluster: OnceLock::new(),
-        });
-        let root = Namespace { io, which: Which::Named(ROOT.into()), definition: Arc::default() };
-        Io { root: Io { root }.of(ROOT) }
-    }
-
-    /// How many threads serve connections; 0, the default, is one per core.
-    pub fn shards(mut self, shards: u16) -> Self {
-        self.shards = shards;
-        self
-    }
-
-    /// The path of the Socket.IO endpoint. Default: `/socket.io/`.
-    pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.path = path.into();
-        self
-    }
-
-    /// Times and limits of sessions, all at once.
-    pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// How requests are answered, all at once.
-    pub fn http(mut self, http: HttpOptions) -> Self {
-        self.http = http;
-        self
-    }
-
-    /// Limits on connections.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// How often the server pings. Default: 25 s.
-    pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.settings.ping_interval = interval;
-        self
-    }
-
-    /// How long the server waits for a pong. Default: 20 s.
-    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.ping_timeout = timeout;
-        self
-    }
-
-    /// How long a client may take to join its first namespace. Default: 45 s.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.connect_timeout = timeout;
-        self
-    }
-
-    /// How long a client may take to complete an upgrade. Default: 10 s.
-    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.upgrade_timeout = timeout;
-        self
-    }
-
-    /// The longest message, in bytes. Default: 1,000,000.
-    pub fn max_payload(mut self, bytes: usize) -> Self {
-        self.settings.max_payload = bytes;
-        self
-    }
-
-    /// The transports that are served. Default: both.
-    pub fn transports(mut self, transports: impl Into<Vec<Transport>>) -> Self {
-        self.http.transports = transports.into();
-        self
-    }
-
-    /// Cross-origin answers. Default: none.
-    pub fn cors(mut self, cors: Cors) -> Self {
-        self.http.cors = Some(cors);
-        self
-    }
-
-    /// Sets a cookie of this name with the session id. Default: none.
-    pub fn cookie(mut self, name: impl Into<String>) -> Self {
-        self.http.cookie = Some(name.into());
-        self
-    }
-
-    /// Decides whether a handshake is welcome, before there is a session. A refusal is answered with 403 and its
-    /// text. It must not block.
-    pub fn allow_request(
-        mut self,
-        allow: impl Fn(&Request) -> Result<(), String> + Send + Sync + 'static,
-    ) -> Self {
-        self.allow = Some(Arc::new(allow));
-        self
-    }
-
-    /// How long to wait for acks, where nothing else is said. Default: 30 s.
-    pub fn ack_timeout(mut self, timeout: Duration) -> Self {
-        self.ack_timeout = timeout;
-        self
-    }
-
-    /// The most rooms that one socket may be in. Default: 1,000.
-    pub fn max_rooms_per_socket(mut self, rooms: usize) -> Self {
-        self.max_rooms = rooms;
-        self
-    }
-
-    /// How long a client that was cut off may take to come back to its id, its rooms, its extensions, and the events that it
-    /// has missed (connection state recovery; socket.io-client 4.6 and later). Default: 0, which is not at all.
-    ///
-    /// Events then carry one more argument, which such clients hand on to their handlers, too.
-    pub fn recovery_window(mut self, window: Duration) -> Self {
-        self.recovery.window = window;
-        self
-    }
-
-    /// Whether middleware is skipped for a client that comes back. Default: yes.
-    pub fn recovery_skip_middleware(mut self, skip: bool) -> Self {
-        self.recovery.skip_middleware = skip;
-        self
-    }
-
-    /// How clients that were cut off are taken back, all at once.
-    pub fn recovery(mut self, options: RecoveryOptions) -> Self {
-        self.recovery = options;
-        self
-    }
-
-    /// A raw Engine.IO endpoint at another path, with the same settings.
-    pub fn engine(mut self, path: impl Into<String>, engine: Engine) -> Self {
-        self.engines.push((path.into(), engine));
-        self
     }
 }

@@ -1,6 +1,6 @@
 //! Whom a user does not want to hear from. Functions on a transaction; what follows from a block is decided elsewhere.
 
-use super::sql::{self, MAX_LIST, Tx, finds, values};
+use super::sql::{self, Tx, finds, values};
 use super::{Refused, StoreError, Timestamp};
 
 /// Blocks a user. Doing it again changes nothing.
@@ -31,15 +31,7 @@ pub async fn list(tx: &mut dyn Tx, by: u64) -> Result<Vec<u64>, StoreError> {
 
 /// Who has blocked users, as pairs of user and blocker.
 pub async fn blockers_of(tx: &mut dyn Tx, users: Vec<u64>) -> Result<Vec<(u64, u64)>, StoreError> {
-    let mut pairs = Vec::new();
-    for users in users.chunks(MAX_LIST) {
-        let (list, values) = sql::list(users);
-        let query = format!("SELECT blocked_id, user_id FROM blocks WHERE blocked_id IN {list}");
-        for row in tx.query(&query, &values).await? {
-            pairs.push((row.get(0)?, row.get(1)?));
-        }
-    }
-    Ok(pairs)
+    sql::pairs(tx, "SELECT blocked_id, user_id FROM blocks WHERE blocked_id", &users).await
 }
 
 /// Whether one user has blocked another.

@@ -102,6 +102,22 @@ pub(in crate::store) fn list<T: Clone + Into<Value>>(items: &[T]) -> (String, Ve
     (format!("({})", vec!["?"; count].join(", ")), values)
 }
 
+/// The pairs of ids that `select … IN` finds for each of many.
+pub(in crate::store) async fn pairs(
+    tx: &mut dyn Tx,
+    select: &str,
+    ids: &[u64],
+) -> Result<Vec<(u64, u64)>, StoreError> {
+    let mut pairs = Vec::new();
+    for ids in ids.chunks(MAX_LIST) {
+        let (list, values) = list(ids);
+        for row in tx.query(&format!("{select} IN {list}"), &values).await? {
+            pairs.push((row.get(0)?, row.get(1)?));
+        }
+    }
+    Ok(pairs)
+}
+
 /// A value in a statement or a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {

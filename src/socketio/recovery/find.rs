@@ -7,7 +7,7 @@
 //! - what was told to the shard here before the client came must have been told to the keeper before it is asked, and
 //! - what was told to the keeper before it answered must have been told to the shard here before it gets the answer.
 //!
-//! Both hold once the emits are over that were under way ([`UnderWay`](super::underway::UnderWay)).
+//! Both hold once the emits are over that were under way ([`UnderWay`](crate::under_way::UnderWay)).
 
 use std::sync::Arc;
 

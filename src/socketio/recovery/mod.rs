@@ -12,7 +12,6 @@ mod coming;
 pub(super) mod find;
 mod recovered;
 mod session;
-mod underway;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -31,7 +30,7 @@ use super::encode::Body;
 use crate::ids::{Offset, Pid, ShardId, SocketId};
 use crate::proto::sio::Kind;
 
-use underway::UnderWay;
+use crate::under_way::UnderWay;
 
 pub(super) use coming::{Coming, ComingBack};
 pub use recovered::RecoveredSession;

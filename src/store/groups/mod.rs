@@ -20,7 +20,7 @@ use serde::{Serialize, Serializer};
 
 pub use self::manage::{create, dissolve, transfer, update};
 pub use self::membership::{invite, join, kick, leave, mute, set_admin};
-use super::sql::{self, FromValue, MAX_LIST, Row, Tx, Value, values};
+use super::sql::{self, FromValue, Row, Tx, Value, values};
 use super::{MAX_SYNC_LIMIT, Refused, StoreError, Timestamp};
 
 /// A group.
@@ -169,15 +169,7 @@ pub async fn of_user(tx: &mut dyn Tx, user: u64) -> Result<Vec<Group>, StoreErro
 
 /// The groups that users are in, as pairs of user and group.
 pub async fn of_users(tx: &mut dyn Tx, users: Vec<u64>) -> Result<Vec<(u64, u64)>, StoreError> {
-    let mut pairs = Vec::new();
-    for users in users.chunks(MAX_LIST) {
-        let (list, values) = sql::list(users);
-        let query = format!("SELECT user_id, group_id FROM group_members WHERE user_id IN {list}");
-        for row in tx.query(&query, &values).await? {
-            pairs.push((row.get(0)?, row.get(1)?));
-        }
-    }
-    Ok(pairs)
+    sql::pairs(tx, "SELECT user_id, group_id FROM group_members WHERE user_id", &users).await
 }
 
 /// A user's membership in a group. `None` also when there is no such group.
