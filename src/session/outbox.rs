@@ -21,6 +21,8 @@ const COPY_BELOW: usize = 512;
 const MAX_SPARE: usize = 1024;
 /// The largest buffer that is laid aside with them, in bytes.
 const MAX_SPARE_BYTES: usize = 1024;
+/// Segments that one has room for at most: what a slow client's queue has grown to is given back.
+const MAX_SPARE_SEGMENTS: usize = 16;
 
 /// A queue of encoded frames.
 #[derive(Debug, Default)]
@@ -79,6 +81,9 @@ impl Queue {
 
     /// Lays one aside whose content has left.
     fn lay_aside(mut self: Box<Queue>) {
+        if self.segments.capacity() > MAX_SPARE_SEGMENTS {
+            return;
+        }
         self.segments.drain(..).for_each(|segment| segment.keep_buffer(&mut self.buffer));
         (self.bytes, self.sent) = (0, 0);
         SPARE.with_borrow_mut(|spare| {
@@ -264,6 +269,22 @@ mod tests {
         let body = String::from_utf8(outbox.take_payload().finish()).unwrap();
         assert_eq!(body, format!("4hello\u{1e}bAQIDBA==\u{1e}{}\u{1e}2", "4".repeat(70_000)));
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn what_is_laid_aside_is_small() {
+        SPARE.take();
+        let mut outbox = Outbox::default();
+        outbox.write(|out| out.extend_from_slice(&[0; 100]));
+        outbox.advance(100);
+        let frames = Bytes::from(vec![0; COPY_BELOW]);
+        (0..2 * MAX_SPARE_SEGMENTS).for_each(|_| outbox.push(&frames));
+        outbox.clear();
+        assert_eq!(SPARE.take().len(), 0, "it was used again, and has grown too large to be kept");
+        outbox.write(|out| out.extend_from_slice(&[0; MAX_SPARE_BYTES + 1]));
+        outbox.clear();
+        let spare = SPARE.take();
+        assert_eq!(spare.iter().map(|queue| queue.buffer.capacity()).collect::<Vec<_>>(), [0]);
     }
 
     proptest! {
