@@ -40,6 +40,7 @@ macro_rules! contract_tests {
         $lingering => the_linger_ends
         $open => keeps_the_order_of_each_sender
         $open => one_channel_is_told_one_message_at_a_time
+        $open => a_fence_comes_after_all_that_was_published
         $open => sinks_may_use_the_bus
         $open => carries_empty_and_large_messages
         $open => any_channel_name_will_do
@@ -334,6 +335,30 @@ pub async fn one_channel_is_told_one_message_at_a_time(cluster: &impl Cluster) {
     };
     timeout(PATIENCE, wait).await.expect("every message arrives");
     assert_eq!(most.load(Ordering::SeqCst), 1, "calls at a time");
+}
+
+pub async fn a_fence_comes_after_all_that_was_published(cluster: &impl Cluster) {
+    const CHANNELS: [&str; 3] = ["x", "y", "z"];
+    let (bus_a, _a) = node(cluster).await;
+    let (bus_b, b) = node(cluster).await;
+    let (bus_c, c) = node(cluster).await;
+    for bus in [&bus_b, &bus_c] {
+        for channel in CHANNELS {
+            subscribe(bus, channel).await;
+        }
+    }
+    for round in 0..200 {
+        for channel in CHANNELS {
+            publish(&bus_a, channel, format!("{round}")).await;
+        }
+        // Once another node has heard it, it has been published.
+        let heard = |told: &[String]| told.len() == (round + 1) * CHANNELS.len();
+        b.wait_until("the round", heard).await;
+        timeout(PATIENCE, bus_c.all_told()).await.expect("the fence in time");
+        assert!(heard(&c.told()), "round {round}: {} were told", c.told().len());
+    }
+    bus_c.close().await;
+    timeout(PATIENCE, bus_c.all_told()).await.expect("a closed bus has nothing to tell");
 }
 
 /// Two nodes that throw a ball to each other from within their sinks.

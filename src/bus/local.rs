@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::{Bus, BusError, BusFuture, Sink};
 
@@ -168,6 +169,14 @@ impl Bus for LocalBus {
         state.expire(now);
     }
 
+    fn all_told(&self) -> BusFuture<()> {
+        let (told, is_told) = oneshot::channel();
+        self.inbox.push(Event::Told(told));
+        self.inbox.deliver();
+        // An error means that the bus was closed, which tells nothing any more.
+        Box::pin(async move { drop(is_told.await) })
+    }
+
     fn is_up(&self) -> bool {
         self.exchange.state().member(self.id).is_ok_and(|member| !member.cut)
     }
@@ -200,6 +209,8 @@ impl fmt::Debug for LocalBus {
 
 enum Event {
     Message(Arc<str>, Bytes),
+    /// All before it was told.
+    Told(oneshot::Sender<()>),
     Lost,
     Restored,
 }
@@ -241,6 +252,8 @@ impl Inbox {
             };
             match event {
                 Event::Message(channel, message) => sink.message(&channel, message),
+                // Nobody may wait for it any more.
+                Event::Told(told) => drop(told.send(())),
                 Event::Lost => sink.lost(),
                 Event::Restored => sink.restored(),
             }

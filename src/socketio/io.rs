@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::cluster::{self, Cluster, ClusterOptions, NodeAnswers, RoomsHeld, ServerSideHandler};
@@ -23,6 +22,7 @@ use super::{AckError, FromArgs, Payload, RecoveredSession, Socket};
 use crate::bus::{Bus, BusFuture, Sink};
 use crate::ids::{Offset, ShardId};
 use crate::proto::sio::ROOT;
+use crate::reactor::Reactor;
 use crate::shard::{Limits, Mount, Poster, Request, Setup, Shards};
 
 pub use builder::IoBuilder;
@@ -70,10 +70,32 @@ pub(crate) struct IoInner {
     /// `None` where clients don't come back to what they had.
     pub(super) recovery: Option<Recovery>,
     poster: Poster<Hub>,
-    /// The shards run, or have run.
-    listened: AtomicBool,
+    threads: Mutex<Threads>,
     namespaces: RwLock<Registry>,
     cluster: OnceLock<Arc<Cluster>>,
+}
+
+/// The threads of the shards.
+#[derive(Default)]
+enum Threads {
+    #[default]
+    NotNeededYet,
+    Ready(Vec<Reactor>),
+    /// The shards run on them, or have run.
+    Taken,
+}
+
+impl Threads {
+    fn reactors(&mut self, count: ShardId) -> io::Result<Vec<Reactor>> {
+        if let Threads::NotNeededYet = self {
+            let all = (0..count).map(|shard| Reactor::start(format!("shard-{shard}")));
+            *self = Threads::Ready(all.collect::<io::Result<_>>()?);
+        }
+        match self {
+            Threads::Ready(reactors) => Ok(reactors.clone()),
+            _ => Err(io::Error::other("this server has listened before: build another Io")),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -150,6 +172,11 @@ impl IoInner {
     /// How many shards there are.
     pub(super) fn shards(&self) -> ShardId {
         self.poster.shards()
+    }
+
+    fn lock_threads(&self) -> MutexGuard<'_, Threads> {
+        // Nothing that can panic runs under this lock.
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A name for the next event among those that clients may miss, if they can ask for those.
@@ -267,7 +294,7 @@ impl Io {
         let io = &self.root.io;
         let cluster = Arc::new(Cluster::new(options));
         assert!(io.cluster.set(cluster.clone()).is_ok(), "this server is a member of a cluster already");
-        Joining { sink: cluster::sink(io, &cluster), cluster }
+        Joining { io: io.clone(), sink: cluster::sink(io, &cluster), cluster }
     }
 
     /// The names of the other nodes that were heard of lately.
@@ -402,12 +429,16 @@ impl Io {
     /// The address can't be listened on, or this is not the first time.
     pub fn listen(&self, address: impl ToSocketAddrs) -> io::Result<Server> {
         let io = self.root.io.clone();
-        if io.listened.swap(true, Ordering::Relaxed) {
-            return Err(io::Error::other("this server has listened before: build another Io"));
-        }
+        let reactors = {
+            let mut threads = io.lock_threads();
+            let reactors = threads.reactors(io.shards())?;
+            *threads = Threads::Taken;
+            reactors
+        };
         let listen: Vec<_> = address.to_socket_addrs()?.collect();
         let setup = Setup { listen, mounts: io.options.mounts.clone(), limits: io.options.limits.clone() };
-        let shards = Shards::start(setup, io.poster.clone(), move |shard| Hub::new(shard, io.clone()))?;
+        let shards =
+            Shards::start(setup, io.poster.clone(), reactors, move |shard| Hub::new(shard, io.clone()))?;
         Ok(Server { shards })
     }
 
@@ -424,6 +455,7 @@ impl Io {
 /// A server that is about to join a cluster.
 #[must_use = "without a bus it stays alone"]
 pub struct Joining {
+    io: Arc<IoInner>,
     cluster: Arc<Cluster>,
     sink: Arc<dyn Sink>,
 }
@@ -438,6 +470,15 @@ impl Joining {
     /// What the bus is to call.
     pub fn sink(&self) -> Arc<dyn Sink> {
         self.sink.clone()
+    }
+
+    /// The threads on which the shards are going to run: a bus that reads on them what it gets, and writes from them, saves each
+    /// message two threads that wake up.
+    ///
+    /// # Errors
+    /// The system gives no threads, or the server listens already.
+    pub fn reactors(&self) -> io::Result<Vec<Reactor>> {
+        self.io.lock_threads().reactors(self.io.shards())
     }
 
     /// The bus is there.

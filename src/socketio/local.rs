@@ -28,6 +28,12 @@ pub fn enter(server: usize, shard: ShardId) {
     HERE.set(Some((server, shard)));
 }
 
+/// This thread is no shard any more. What it was asked for is dropped.
+pub fn leave() {
+    HERE.set(None);
+    WISHES.take();
+}
+
 /// Whether this thread is that shard.
 pub fn is_here(server: usize, shard: ShardId) -> bool {
     HERE.get() == Some((server, shard))

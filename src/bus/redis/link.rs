@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{Pipeline, Value};
-use tokio::sync::{mpsc, oneshot};
+use redis::ConnectionInfo;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
+use super::add;
 use super::channels::{Asked, Work};
-use super::connection::{Connection, Listener, Over};
+use super::connection::Connection;
+use super::lanes::Lanes;
+use super::listener::Listener;
+use super::over::{CONNECT_TIMEOUT, Over};
 use super::topology::{Finder, Topology};
-use super::{add, writer};
+use crate::bus::BusError;
 
 /// The pause before another attempt; each one is twice as long as the last, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -26,49 +30,53 @@ const CHUNK: usize = 1000;
 
 /// Connections to all servers that are needed.
 pub(super) struct Link {
-    pub listener: Listener,
-    pub topology: Topology,
-    /// One for each server.
-    pub publishers: Vec<Connection>,
-    /// The same.
-    subscribers: Vec<Connection>,
+    listener: Listener,
+    topology: Topology,
+    /// One for each server: what this node says leaves in one order, whichever thread says it.
+    publishers: Vec<Arc<Connection>>,
+    /// For each lane, one for each server.
+    subscribers: Vec<Vec<Arc<Connection>>>,
 }
 
-/// Notices when a link is over.
-struct Watch {
-    told: mpsc::UnboundedReceiver<Over>,
-    probes: JoinSet<Over>,
-}
+/// What serves the connections, and watches them. The first that ends says why the link is over.
+type Tasks = JoinSet<Over>;
 
 /// Keeps the bus linked until it is closed. `tried` is dropped when the first link is up, or was not to be had.
-pub(super) async fn keep(listener: Listener, mut finder: Finder, name: String, tried: oneshot::Sender<()>) {
-    let shared = Arc::clone(&listener.shared);
+pub(super) async fn keep(
+    listener: Listener,
+    lanes: Lanes,
+    mut finder: Finder,
+    name: String,
+    tried: oneshot::Sender<()>,
+) {
+    let (shared, lanes) = (Arc::clone(&listener.shared), Arc::new(lanes));
     let mut tried = Some(tried);
     let mut closing = shared.closing.subscribe();
     let mut outage = Outage { since: None, pause: FIRST_PAUSE };
     loop {
         let begun = tokio::select! {
-            begun = Link::begin(&listener, &mut finder, &name) => begun,
+            begun = Link::begin(&listener, &lanes, &mut finder, &name) => begun,
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let over = match begun {
-            Ok((link, watch)) => {
-                shared.outbox.go_up();
+            Ok((link, mut tasks)) => {
+                shared.go_up(&link);
                 if outage.end() {
                     add(&shared.counters.reconnects, 1);
                     listener.sink.restored();
                 }
                 tried = None;
                 let up_since = Instant::now();
-                let over = link.run(watch).await;
+                let over = link.run(&mut tasks).await;
                 if up_since.elapsed() >= GOOD {
                     outage.pause = FIRST_PAUSE;
                 }
+                shared.go_down();
+                link.end(tasks).await;
                 over
             }
             Err(over) => over,
         };
-        add(&shared.counters.dropped_down, shared.outbox.go_down());
         shared.channels().go_down();
         if *closing.borrow() {
             break;
@@ -88,33 +96,93 @@ pub(super) async fn keep(listener: Listener, mut finder: Finder, name: String, t
 
 impl Link {
     /// Connects, and subscribes to everything that is wanted.
-    async fn begin(listener: &Listener, finder: &mut Finder, name: &str) -> Result<(Self, Watch), Over> {
+    async fn begin(
+        listener: &Listener,
+        lanes: &Arc<Lanes>,
+        finder: &mut Finder,
+        name: &str,
+    ) -> Result<(Arc<Self>, Tasks), Over> {
         let topology = finder.find().await?;
-        let (over, told) = mpsc::unbounded_channel();
-        let (mut publishers, mut subscribers) = (Vec::new(), Vec::new());
-        let mut watch = Watch { told, probes: JoinSet::new() };
+        let mut tasks = JoinSet::new();
+        let mut publishers = Vec::new();
         for server in &topology.servers {
-            for connections in [&mut publishers, &mut subscribers] {
-                let connection =
-                    Connection::open(server, name, topology.probe, listener.clone(), over.clone()).await?;
-                watch.probes.spawn(connection.watch(topology.probe));
-                connections.push(connection);
+            publishers.push(connect(server, listener, lanes, 0, &mut tasks).await?);
+        }
+        let mut subscribers = Vec::new();
+        for lane in 0..lanes.count() {
+            let mut of_lane = Vec::new();
+            for server in &topology.servers {
+                of_lane.push(connect(server, listener, lanes, lane, &mut tasks).await?);
+            }
+            subscribers.push(of_lane);
+        }
+        let link = Arc::new(Self { listener: listener.clone(), topology, publishers, subscribers });
+        let begun = async {
+            for connections in std::iter::once(&link.publishers).chain(&link.subscribers) {
+                for (connection, server) in connections.iter().zip(&link.topology.servers) {
+                    let greeted = connection.greet(server, name, link.topology.probe);
+                    let timed_out = Over::Timeout { server: Arc::clone(&connection.server) };
+                    timeout(CONNECT_TIMEOUT, greeted).await.unwrap_or(Err(timed_out))?;
+                }
+            }
+            for connection in link.connections() {
+                tasks.spawn(Arc::clone(connection).watch(link.topology.probe));
+            }
+            tokio::select! {
+                over = first(&mut tasks) => Err(over),
+                subscribed = link.subscribe_to_all() => subscribed,
+            }
+        };
+        match begun.await {
+            Ok(()) => Ok((link, tasks)),
+            Err(over) => {
+                link.end(tasks).await;
+                Err(over)
             }
         }
-        let link = Self { listener: listener.clone(), topology, publishers, subscribers };
-        tokio::select! {
-            over = watch.over() => Err(over),
-            subscribed = link.subscribe_to_all() => subscribed,
-        }?;
-        Ok((link, watch))
     }
 
-    /// Serves until it is over, or the bus is closed and all that was queued is sent.
-    async fn run(self, mut watch: Watch) -> Over {
+    fn connections(&self) -> impl Iterator<Item = &Arc<Connection>> {
+        self.publishers.iter().chain(self.subscribers.iter().flatten())
+    }
+
+    /// Serves until it is over, or the bus is closed and all that was published is answered for.
+    async fn run(&self, tasks: &mut Tasks) -> Over {
+        let closed = async {
+            let mut closing = self.listener.shared.closing.subscribe();
+            // An error means that nobody can close it any more, so that it is closed.
+            let _ = closing.wait_for(|closing| *closing).await;
+            for publisher in &self.publishers {
+                publisher.all_answered().await;
+            }
+        };
         tokio::select! {
-            over = watch.over() => over,
+            over = first(tasks) => over,
             over = self.keep_subscribed() => over,
-            over = writer::write(&self) => over,
+            () = closed => Over::Closed,
+        }
+    }
+
+    /// From here on the sink is told nothing by this link, and nobody waits for it.
+    async fn end(&self, mut tasks: Tasks) {
+        self.connections().for_each(|connection| connection.end());
+        tasks.shutdown().await;
+    }
+
+    /// Sends a message on its way.
+    pub fn publish(&self, channel: &str, message: &[u8]) -> Result<(), BusError> {
+        let command = if self.topology.sharded { "SPUBLISH" } else { "PUBLISH" };
+        let server = self.server_of(channel);
+        self.publishers[server].publish(command, channel, message, self.listener.shared.queue_limit)
+    }
+
+    /// Waits until all that the servers have taken by now has been told. What the link does not tell any more is lost.
+    pub async fn all_told(&self) {
+        // The answer comes behind all that is told before it.
+        let asked: Vec<_> =
+            self.subscribers.iter().flatten().map(|connection| connection.ask(&["PING"])).collect();
+        for answer in asked {
+            let _ = answer.await;
         }
     }
 
@@ -149,95 +217,111 @@ impl Link {
         }
     }
 
+    /// A channel that is given up is not heard any more when it is asked for again, perhaps on another lane: nothing is heard
+    /// twice.
     async fn carry_out(&self, work: Work) -> Result<(), Over> {
-        self.unsubscribe(&work.give_up).await?;
+        self.unsubscribe(work.give_up).await?;
         self.subscribe(&work.ask).await
     }
 
     /// Asks for channels. What the server has confirmed is in force, and whoever waits for it is told.
     async fn subscribe(&self, asked: &[Asked]) -> Result<(), Over> {
-        for (server, asked) in self.by_server(asked, |(channel, _)| channel) {
+        let places =
+            self.by_place(asked.iter().cloned().map(|asked| (asked.lane, asked)), |asked| &asked.channel);
+        for (connection, asked) in places {
             for chunk in asked.chunks(CHUNK) {
-                self.command(server, ["SUBSCRIBE", "SSUBSCRIBE"], chunk.iter().map(|(channel, _)| channel))
-                    .await?;
+                let names: Vec<_> = chunk.iter().map(|asked| Arc::clone(&asked.channel)).collect();
+                self.command(connection, ["SUBSCRIBE", "SSUBSCRIBE"], &names).await?;
                 self.listener.shared.channels().confirmed(chunk);
             }
         }
         Ok(())
     }
 
-    async fn unsubscribe(&self, channels: &[Arc<str>]) -> Result<(), Over> {
-        for (server, channels) in self.by_server(channels, |channel| channel) {
+    async fn unsubscribe(&self, channels: Vec<(usize, Arc<str>)>) -> Result<(), Over> {
+        for (connection, channels) in self.by_place(channels.into_iter(), |channel| channel) {
             for chunk in channels.chunks(CHUNK) {
-                if self.topology.sharded {
-                    self.subscribers[server].inbox.expect_unsubscribed(chunk.len());
-                }
-                self.command(server, ["UNSUBSCRIBE", "SUNSUBSCRIBE"], chunk.iter()).await?;
+                self.command(connection, ["UNSUBSCRIBE", "SUNSUBSCRIBE"], chunk).await?;
             }
         }
         Ok(())
     }
 
-    /// The servers that have any of these, and what they have.
-    fn by_server<T: Clone>(&self, all: &[T], channel: impl Fn(&T) -> &str) -> Vec<(usize, Vec<T>)> {
-        let mut parts = vec![Vec::new(); self.subscribers.len()];
-        for one in all {
-            parts[self.topology.server_of(&self.full_name(channel(one)))].push(one.clone());
+    /// The connections that these are heard on, and which of them.
+    fn by_place<T>(
+        &self,
+        all: impl Iterator<Item = (usize, T)>,
+        channel: impl Fn(&T) -> &str,
+    ) -> Vec<(&Connection, Vec<T>)> {
+        let servers = self.topology.servers.len();
+        let connections = self.subscribers.iter().flatten();
+        let mut places: Vec<(&Connection, Vec<T>)> =
+            connections.map(|connection| (&**connection, Vec::new())).collect();
+        for (lane, one) in all {
+            let server = self.server_of(channel(&one));
+            places[lane * servers + server].1.push(one);
         }
-        parts.into_iter().enumerate().filter(|(_, part)| !part.is_empty()).collect()
+        places.retain(|(_, all)| !all.is_empty());
+        places
     }
 
-    fn full_name(&self, channel: &str) -> String {
-        format!("{}{channel}", self.listener.prefix)
+    fn server_of(&self, channel: &str) -> usize {
+        self.topology.server_of(&format!("{}{channel}", self.listener.prefix))
     }
 
     /// Says it of all channels, and waits until the server has confirmed each. The classic command takes all of them at
-    /// once; the sharded one only those of one slot, so there it is a pipeline of one for each.
-    async fn command<'a>(
+    /// once; the sharded one only those of one slot, so there it is one for each.
+    async fn command(
         &self,
-        server: usize,
+        connection: &Connection,
         [classic, sharded]: [&str; 2],
-        channels: impl Iterator<Item = &'a Arc<str>>,
+        channels: &[Arc<str>],
     ) -> Result<(), Over> {
-        let Connection { server, redis, .. } = &self.subscribers[server];
-        let error = |error| Over::Redis { server: Arc::clone(server), error };
-        let mut redis = redis.clone();
-        let names: Vec<String> = channels.map(|channel| self.full_name(channel)).collect();
         if !self.topology.sharded {
-            add(&self.listener.shared.counters.commands, 1);
-            let result = if classic == "SUBSCRIBE" {
-                redis.subscribe(&names).await
-            } else {
-                redis.unsubscribe(&names).await
-            };
-            return result.map_err(error);
+            return connection.about_channels(classic, channels).await;
         }
-        add(&self.listener.shared.counters.commands, names.len());
-        let mut pipeline = Pipeline::new();
-        for name in &names {
-            pipeline.cmd(sharded).arg(name);
-        }
-        for answer in redis.send_packed_commands(&pipeline, 0, names.len()).await.map_err(error)? {
-            if let Value::ServerError(refusal) = answer {
-                return Err(error(refusal.into()));
-            }
+        let all: Vec<_> =
+            channels.chunks(1).map(|channel| connection.about_channels(sharded, channel)).collect();
+        for confirmed in all {
+            confirmed.await?;
         }
         Ok(())
     }
 }
 
-impl Watch {
-    /// Waits for the first sign that the link is over.
-    async fn over(&mut self) -> Over {
-        loop {
-            tokio::select! {
-                Some(over) = self.told.recv() => return over,
-                Some(over) = self.probes.join_next() => match over {
-                    Ok(over) => return over,
-                    Err(error) => debug!(%error, "a probe of the cluster bus failed"),
-                },
-            }
+/// Connects, and begins to serve the connection where its lane is.
+async fn connect(
+    server: &ConnectionInfo,
+    listener: &Listener,
+    lanes: &Arc<Lanes>,
+    lane: usize,
+    tasks: &mut Tasks,
+) -> Result<Arc<Connection>, Over> {
+    let runtime = lanes.runtime_of(lane);
+    let name: Arc<str> = server.addr().to_string().into();
+    let (info, listener, lanes) = (server.clone(), listener.clone(), Arc::clone(lanes));
+    let opening = runtime.spawn(async move { Connection::open(&info, listener, lanes).await });
+    let (connection, reader) = match timeout(CONNECT_TIMEOUT, opening).await {
+        Ok(Ok(opened)) => opened?,
+        // The runtime of its lane is over.
+        Ok(Err(_)) => return Err(Over::Closed),
+        Err(_) => return Err(Over::Timeout { server: name }),
+    };
+    let connection = Arc::new(connection);
+    tasks.spawn_on(reader.serve(Arc::clone(&connection)), runtime);
+    Ok(connection)
+}
+
+/// Waits for the first sign that the link is over.
+async fn first(tasks: &mut Tasks) -> Over {
+    match tasks.join_next().await {
+        Some(Ok(over)) => over,
+        // The runtime of its lane is over, or the sink has panicked.
+        Some(Err(error)) => {
+            warn!(%error, "a connection of the cluster bus is not served any more");
+            Over::Closed
         }
+        None => Over::Closed,
     }
 }
 

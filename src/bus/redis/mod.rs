@@ -1,13 +1,15 @@
 //! The bus over Redis pub/sub: one server, Sentinel, or Redis Cluster.
 //!
 //! The bus lives in **links**, one after the other (`link`). A link is a set of connections to all servers that are
-//! needed, two to each: one publishes, one listens. They have one fate: when any of them breaks, falls silent or says that
-//! the servers' roles have changed, the link is over. The sink is told that messages may be lost, and the next link
-//! begins with a fresh look at who is there (`topology`); it is up when everything that is wanted is subscribed again. So
-//! there is no state of being half connected, and no repair that is not also the normal way to start.
+//! needed. They have one fate: when any of them breaks, falls silent or says that the servers' roles have changed, the link
+//! is over. The sink is told that messages may be lost, and the next link begins with a fresh look at who is there
+//! (`topology`); it is up when everything that is wanted is subscribed again. So there is no state of being half connected,
+//! and no repair that is not also the normal way to start.
 //!
-//! Publishing is a bounded queue (`outbox`), emptied in pipelines that do not wait for each other's answers. What is
-//! subscribed is a table without I/O (`channels`); the link carries out what it says.
+//! To each server goes one connection that publishes, and several that listen: one for each of the bus's threads (`lanes`).
+//! Whoever publishes writes by itself (`connection`); a channel is heard on the thread that asked for it. So where shards are
+//! such threads, a message between two clients wakes no thread but theirs and Redis. What is subscribed is a table without I/O
+//! (`channels`); the link carries out what it says.
 //!
 //! Pub/sub is all that the bus uses: it writes no keys. It never blocks a caller, and never gives up.
 //!
@@ -16,29 +18,35 @@
 mod channels;
 mod connection;
 pub(crate) mod keys;
+mod lanes;
 mod link;
-mod outbox;
+mod listener;
+mod over;
+mod probe;
+mod resp;
 mod sessions;
 mod target;
 mod topology;
-mod writer;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
 use self::channels::{Answer, Channels};
-use self::connection::Listener;
-use self::outbox::Outbox;
+use self::lanes::{Lanes, Threads};
+use self::link::Link;
+use self::listener::Listener;
 pub use self::sessions::{RedisSessions, RedisSessionsOptions};
 pub(crate) use self::target::Target;
 pub use self::target::UrlError;
 use self::topology::Finder;
 use super::{Bus, BusError, BusFuture, Sink};
+use crate::reactor::Reactor;
 
 /// Which of Redis' two kinds of pub/sub is used. All nodes of a cluster must use the same: they do not hear each other
 /// otherwise.
@@ -67,12 +75,16 @@ pub struct RedisOptions {
     pub pubsub: PubSubMode,
     /// How long a channel is kept after it was given up.
     pub linger: Duration,
-    /// How many messages may wait to be sent. Whatever the number, they may have 256 MiB together.
+    /// How many messages may be on their way to a server that has not answered for them. Whatever the number, those that the
+    /// system has not taken yet may have 256 MiB together.
     pub queue_limit: usize,
     /// What stands before each channel's name in Redis.
     pub prefix: String,
     /// How the connections are named in `CLIENT LIST`.
     pub name: String,
+    /// Threads that publish and subscribe: they get connections of their own, and the sink is called on the one that has
+    /// subscribed first. What other threads subscribe to is heard on the runtime that the bus was started on.
+    pub reactors: Vec<Reactor>,
 }
 
 impl Default for RedisOptions {
@@ -84,6 +96,7 @@ impl Default for RedisOptions {
             queue_limit: 100_000,
             prefix: "socketio:".into(),
             name: "tokio-socketio".into(),
+            reactors: Vec::new(),
         }
     }
 }
@@ -119,7 +132,9 @@ pub struct RedisBus {
 
 /// What the bus and its link share.
 struct Shared {
-    outbox: Outbox,
+    queue_limit: usize,
+    publishing: RwLock<Publishing>,
+    threads: Threads,
     channels: Mutex<Channels>,
     /// The channels have work for the link.
     work: Notify,
@@ -128,6 +143,13 @@ struct Shared {
     closing: watch::Sender<bool>,
     /// The link's task is over.
     closed: watch::Sender<bool>,
+}
+
+/// Where messages go.
+enum Publishing {
+    Down,
+    Up(Arc<Link>),
+    Closed,
 }
 
 #[derive(Default)]
@@ -145,7 +167,30 @@ fn add(counter: &AtomicU64, more: usize) {
     counter.fetch_add(more as u64, Ordering::Relaxed);
 }
 
+// Nothing that can panic runs under these locks.
 impl Shared {
+    fn link(&self) -> RwLockReadGuard<'_, Publishing> {
+        self.publishing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn link_mut(&self) -> RwLockWriteGuard<'_, Publishing> {
+        self.publishing.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn go_up(&self, link: &Arc<Link>) {
+        let mut publishing = self.link_mut();
+        if let Publishing::Down = *publishing {
+            *publishing = Publishing::Up(Arc::clone(link));
+        }
+    }
+
+    fn go_down(&self) {
+        let mut publishing = self.link_mut();
+        if let Publishing::Up(_) = *publishing {
+            *publishing = Publishing::Down;
+        }
+    }
+
     fn channels(&self) -> MutexGuard<'_, Channels> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,8 +201,11 @@ impl RedisBus {
     /// the bus then keeps trying, and tells the sink that it is lost, and when it is restored.
     pub async fn connect(options: RedisOptions, sink: Arc<dyn Sink>) -> Result<Arc<Self>, UrlError> {
         let target = Target::parse(&options.url)?;
+        let lanes = Lanes::new(Handle::current(), options.reactors);
         let shared = Arc::new(Shared {
-            outbox: Outbox::new(options.queue_limit),
+            queue_limit: options.queue_limit,
+            publishing: RwLock::new(Publishing::Down),
+            threads: lanes.threads(),
             channels: Mutex::new(Channels::new(options.linger)),
             work: Notify::new(),
             counters: Counters::default(),
@@ -169,7 +217,7 @@ impl RedisBus {
         getrandom::fill(&mut origin).expect("the operating system gives no random bytes");
         let listener = Listener { shared, sink, prefix: options.prefix.into(), origin };
         let (tried, first) = oneshot::channel();
-        tokio::spawn(link::keep(listener, Finder::new(target, options.pubsub), options.name, tried));
+        tokio::spawn(link::keep(listener, lanes, Finder::new(target, options.pubsub), options.name, tried));
         // It is dropped when the first attempt is over.
         let _ = first.await;
         Ok(bus)
@@ -201,14 +249,18 @@ impl RedisBus {
 
     fn begin_close(&self) {
         self.shared.closing.send_replace(true);
-        self.shared.outbox.close();
+        *self.shared.link_mut() = Publishing::Closed;
         self.shared.channels().close();
     }
 }
 
 impl Bus for RedisBus {
     fn publish(&self, channel: &str, message: Bytes) -> Result<(), BusError> {
-        let result = self.shared.outbox.push(channel, message);
+        let result = match &*self.shared.link() {
+            Publishing::Up(link) => link.publish(channel, &message),
+            Publishing::Down => Err(BusError::Down),
+            Publishing::Closed => Err(BusError::Closed),
+        };
         match result {
             Err(BusError::Down) => add(&self.shared.counters.dropped_down, 1),
             Err(BusError::Overloaded) => add(&self.shared.counters.dropped_overloaded, 1),
@@ -218,7 +270,8 @@ impl Bus for RedisBus {
     }
 
     fn subscribe(&self, channel: &str) -> BusFuture<Result<(), BusError>> {
-        let answer = self.shared.channels().subscribe(channel);
+        let lane = self.shared.threads.here();
+        let answer = self.shared.channels().subscribe(channel, lane);
         match answer {
             Answer::Now(result) => Box::pin(std::future::ready(result)),
             Answer::Later(answer) => {
@@ -236,7 +289,15 @@ impl Bus for RedisBus {
     }
 
     fn is_up(&self) -> bool {
-        self.shared.outbox.is_up()
+        matches!(*self.shared.link(), Publishing::Up(_))
+    }
+
+    fn all_told(&self) -> BusFuture<()> {
+        let link = match &*self.shared.link() {
+            Publishing::Up(link) => Arc::clone(link),
+            _ => return Box::pin(std::future::ready(())),
+        };
+        Box::pin(async move { link.all_told().await })
     }
 
     fn close(&self) -> BusFuture<()> {

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use redis::aio::MultiplexedConnection;
 use redis::cluster_routing::Slot;
-use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ProtocolVersion, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ProtocolVersion, Value};
+use tokio::time::timeout;
 
 use super::PubSubMode;
-use super::connection::{Over, Probe, ask, connect, name_of};
+use super::over::{CONNECT_TIMEOUT, Over};
+use super::probe::Probe;
 use super::target::Target;
 
 /// Slots of a Redis Cluster.
@@ -80,6 +82,35 @@ impl Finder {
                 Err(failed.unwrap_or(Over::NoServer))
             }
         }
+    }
+}
+
+/// Connects, to ask something.
+async fn connect(
+    info: &ConnectionInfo,
+    config: AsyncConnectionConfig,
+) -> Result<MultiplexedConnection, Over> {
+    let server = name_of(info);
+    let config = config.set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
+    let connect =
+        async { Client::open(info.clone())?.get_multiplexed_async_connection_with_config(&config).await };
+    match timeout(CONNECT_TIMEOUT, connect).await {
+        Ok(result) => result.map_err(|error| Over::Redis { server, error }),
+        Err(_) => Err(Over::Timeout { server }),
+    }
+}
+
+pub(super) fn name_of(info: &ConnectionInfo) -> Arc<str> {
+    info.addr().to_string().into()
+}
+
+async fn ask(server: &Arc<str>, redis: &mut MultiplexedConnection, command: &Cmd) -> Result<Value, Over> {
+    let server = Arc::clone(server);
+    match timeout(CONNECT_TIMEOUT, redis.send_packed_command(command)).await {
+        Ok(Ok(Value::ServerError(error))) => Err(Over::Redis { server, error: error.into() }),
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Over::Redis { server, error }),
+        Err(_) => Err(Over::Timeout { server }),
     }
 }
 

@@ -80,7 +80,7 @@ pub(crate) struct Cluster {
     questions: Mutex<Questions>,
     handlers: RwLock<Handlers>,
     on_node_gone: RwLock<Option<OnNodeGone>>,
-    /// Rooms that this node has made sockets elsewhere join, and until when that counts as just now.
+    /// Rooms that this node has made sockets elsewhere join or leave, and until when that counts as just now.
     fresh: Mutex<HashMap<Arc<str>, Instant>>,
     has_fresh: AtomicBool,
     /// The way to the sessions that nodes leave to each other, if there are any.
@@ -203,24 +203,23 @@ impl Cluster {
         leave: &[Arc<str>],
     ) {
         let Some(selection) = wire_selection(io, of) else { return };
-        self.note_joins(join);
+        self.note_moves(join.iter().chain(leave));
+        let via = via.map_or(channel::ALL.into(), |node| channel::of_node(node).into());
         let (join, leave) = (borrowed(join), borrowed(leave));
-        self.publish(&self.channels_of(of, via), wire::Body::Rooms { of: selection, join, leave });
+        self.publish(&[via], wire::Body::Rooms { of: selection, join, leave });
     }
 
-    /// What is sent to these rooms next must not wait for other nodes to have their channels.
-    fn note_joins(&self, rooms: &[Arc<str>]) {
-        if rooms.is_empty() {
-            return;
-        }
+    /// What is sent to these rooms next goes to all, for two reasons: other nodes may not have the rooms' channels yet, and
+    /// it must not overtake, on a channel of its own, what has moved the sockets.
+    fn note_moves<'a>(&self, rooms: impl Iterator<Item = &'a Arc<str>>) {
         let now = Instant::now();
         let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         fresh.retain(|_, until| *until > now);
-        fresh.extend(rooms.iter().map(|room| (room.clone(), now + FRESH)));
+        fresh.extend(rooms.map(|room| (room.clone(), now + FRESH)));
         self.has_fresh.store(true, Ordering::Relaxed);
     }
 
-    /// Whether this node has just made sockets on other nodes join one of these rooms.
+    /// Whether this node has just made sockets on other nodes join or leave one of these rooms.
     fn is_fresh(&self, rooms: &[Arc<str>]) -> bool {
         if !self.has_fresh.load(Ordering::Relaxed) {
             return false;
@@ -346,6 +345,13 @@ impl Cluster {
             is_taken &= bus.publish(channel, message.clone()).is_ok();
         }
         is_taken
+    }
+
+    /// Waits until all has been told here that had reached this node before, on any channel.
+    async fn all_told(&self) {
+        if let Some(bus) = self.bus() {
+            bus.all_told().await;
+        }
     }
 
     fn bus(&self) -> Option<&Arc<dyn Bus>> {

@@ -141,6 +141,8 @@ fn give(
     let (io, namespace) = (io.clone(), namespace.into());
     runtime.spawn(async move {
         let Some(recovery) = &io.recovery else { return way_back.missed(None) };
+        // What others sent before the question may have come by other channels.
+        way_back.cluster.all_told().await;
         recovery.emits.wait().await;
         let shard = recovery.shard_of(&pid);
         if shard >= io.shards() {

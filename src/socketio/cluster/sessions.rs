@@ -243,7 +243,11 @@ impl Cluster {
         let silent = self.ask_some(vec![keeper], via.into(), what, Duration::ZERO, by, all).await;
         match (silent.is_empty(), is_kept) {
             (false, _) => Answer::Silence,
-            (true, true) => Answer::Missed { had, events, rooms },
+            (true, true) => {
+                // What the keeper knew when it answered, and this node was sent, too, may have come by other channels.
+                self.all_told().await;
+                Answer::Missed { had, events, rooms }
+            }
             (true, false) => Answer::NotKept,
         }
     }

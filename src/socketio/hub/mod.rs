@@ -109,6 +109,12 @@ pub struct SocketIo {
     reassembly: Reassembly,
 }
 
+impl Drop for Hub {
+    fn drop(&mut self) {
+        local::leave();
+    }
+}
+
 impl Hub {
     /// The hub of a shard.
     pub(super) fn new(id: ShardId, io: Arc<IoInner>) -> Self {

@@ -1,7 +1,6 @@
 //! The options of a server, one method each.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use super::{Allow, Io, IoInner, Options};
@@ -74,7 +73,7 @@ impl IoBuilder {
             },
             recovery: (!self.recovery.window.is_zero()).then(|| Recovery::new(self.recovery)),
             poster: Poster::new(shards),
-            listened: AtomicBool::new(false),
+            threads: Mutex::default(),
             namespaces: RwLock::default(),
             cluster: OnceLock::new(),
         });
