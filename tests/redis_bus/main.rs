@@ -4,6 +4,7 @@
 #[path = "../../src/bus/contract.rs"]
 mod contract;
 mod kinds;
+mod lanes;
 mod outages;
 #[path = "../support/proxy.rs"]
 mod proxy;
