@@ -46,13 +46,21 @@ impl Node {
     async fn join(url: String) -> Self {
         let reactors: Vec<_> = (0..2).map(|n| Reactor::start(format!("lane-{n}")).unwrap()).collect();
         let ear = Arc::new(Ear { recorder: Recorder::new(), threads: Mutex::default() });
-        let options =
-            RedisOptions { url, linger: Duration::ZERO, reactors: reactors.clone(), ..RedisOptions::default() };
+        let options = RedisOptions {
+            url,
+            linger: Duration::ZERO,
+            reactors: reactors.clone(),
+            ..RedisOptions::default()
+        };
         Node { bus: RedisBus::connect(options, ear.clone()).await.unwrap(), ear, reactors }
     }
 
     /// Does it on one of the threads.
-    async fn on<T: Send + 'static>(&self, reactor: usize, job: impl FnOnce(&RedisBus) -> T + Send + 'static) -> T {
+    async fn on<T: Send + 'static>(
+        &self,
+        reactor: usize,
+        job: impl FnOnce(&RedisBus) -> T + Send + 'static,
+    ) -> T {
         let bus = self.bus.clone();
         let done = self.reactors[reactor].runtime().spawn(async move { job(&bus) });
         timeout(PATIENCE, done).await.expect("in time").expect("no panic")

@@ -77,6 +77,8 @@ pub(crate) struct Cluster {
     bus: OnceLock<Arc<dyn Bus>>,
     number: AtomicU64,
     members: Mutex<Members>,
+    /// Held while an event is passed on that comes by several channels, and so perhaps on several threads.
+    copies: Mutex<()>,
     questions: Mutex<Questions>,
     handlers: RwLock<Handlers>,
     on_node_gone: RwLock<Option<OnNodeGone>>,
@@ -98,6 +100,7 @@ impl Cluster {
             node: options.node.as_str().into(),
             run: u64::from_ne_bytes(random_bytes()),
             members: Mutex::new(Members::new(options.member_timeout)),
+            copies: Mutex::default(),
             options,
             bus: OnceLock::new(),
             number: AtomicU64::new(0),
@@ -372,7 +375,11 @@ impl Cluster {
         }
     }
 
-    // Nothing that can panic runs under these locks.
+    // What may panic under these locks leaves nothing half done.
+
+    fn lock_copies(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     fn lock_members(&self) -> std::sync::MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)

@@ -19,6 +19,7 @@ use crate::ids::{Offset, Pid};
 use crate::proto::sio::Kind;
 use crate::socketio::encode::Body;
 use crate::socketio::io::IoInner;
+use crate::socketio::local;
 use crate::socketio::op::{Frames, Op, Selection, Target, Which};
 use crate::socketio::recovery::{Claim, Claimer, Content};
 use crate::socketio::{Args, RemoteSocket};
@@ -39,7 +40,8 @@ impl Sink for Receiver {
     fn message(&self, _: &str, message: Bytes) {
         let (Some(io), Some(cluster)) = (self.io.upgrade(), self.cluster.upgrade()) else { return };
         match Message::decode(&message) {
-            Ok(message) => receive(&io, &cluster, message),
+            // Several threads hear the bus, and some of them are shards.
+            Ok(message) => local::by_mail(|| receive(&io, &cluster, message)),
             Err(error) => tracing::debug!(%error, "a message of another node is not understood"),
         }
     }
@@ -66,7 +68,9 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
             }
         }
         wire::Body::Emit { to, volatile, offset, packet } => {
-            if is_first(cluster, &node, number, &to) {
+            // Until the first copy is passed on, nothing goes past it that came behind another copy.
+            let _copies = (to.rooms.len() > 1).then(|| cluster.lock_copies());
+            if to.rooms.len() < 2 || cluster.lock_members().is_first(&node, number) {
                 emit(io, &to, volatile, offset, &packet);
             }
         }
@@ -174,11 +178,6 @@ fn release(io: &Arc<IoInner>, pid: &str, namespace: &str, way_back: answer::WayB
 
 /// However long another node would have it wait.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
-
-/// What may come by the channels of several rooms is done once.
-fn is_first(cluster: &Cluster, node: &str, number: u64, to: &wire::Selection<'_>) -> bool {
-    to.rooms.len() < 2 || cluster.lock_members().is_first(node, number)
-}
 
 fn emit(
     io: &Arc<IoInner>,
