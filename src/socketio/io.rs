@@ -17,6 +17,7 @@ use super::hub::Hub;
 use super::local;
 use super::namespace::{Definition, Namespace};
 use super::op::{Frames, Op, Target, Which};
+use super::places::Places;
 use super::recovery::Recovery;
 use super::{AckError, FromArgs, Payload, RecoveredSession, Socket};
 use crate::bus::{Bus, BusFuture, Sink};
@@ -70,6 +71,7 @@ pub(crate) struct IoInner {
     /// `None` where clients don't come back to what they had.
     pub(super) recovery: Option<Recovery>,
     poster: Poster<Hub>,
+    places: Places,
     threads: Mutex<Threads>,
     namespaces: RwLock<Registry>,
     cluster: OnceLock<Arc<Cluster>>,
@@ -155,15 +157,17 @@ impl IoInner {
         self.cluster.get()
     }
 
-    /// A room has its first member on one of the shards.
-    pub(super) fn room_opened(&self, namespace: &str, room: &str) {
+    /// A room has its first member on a shard.
+    pub(super) fn room_opened(&self, namespace: &str, room: &str, shard: ShardId) {
+        self.places.opened(namespace, room, shard);
         if let Some(cluster) = self.cluster() {
             cluster.room_opened(namespace, room);
         }
     }
 
-    /// A room has lost its last member on one of the shards.
-    pub(super) fn room_closed(&self, namespace: &str, room: &str) {
+    /// A room has lost its last member on a shard.
+    pub(super) fn room_closed(&self, namespace: &str, room: &str, shard: ShardId) {
+        self.places.closed(namespace, room, shard);
         if let Some(cluster) = self.cluster() {
             cluster.room_closed(namespace, room);
         }
@@ -191,19 +195,37 @@ impl IoInner {
             local::ask(op);
             return true;
         }
+        self.mail(shard, op)
+    }
+
+    fn mail(&self, shard: ShardId, op: Op) -> bool {
+        self.places.asked(shard, &op);
         self.poster.post(shard, op)
+    }
+
+    /// A shard has done what it was asked by mail; `has_joined`: it has made sockets join rooms.
+    pub(super) fn mail_done(&self, shard: ShardId, has_joined: bool) {
+        self.places.done(shard, has_joined);
     }
 
     /// Asks a shard behind all that other threads have asked it, also where this thread is that shard.
     pub(super) fn mail_to(&self, shard: ShardId, op: Op) {
         // One that there is not, or that has ended, drops it.
-        self.poster.post(shard, op);
+        self.mail(shard, op);
     }
 
-    /// Asks all shards.
+    /// Asks all shards that may have any of the sockets.
     pub(super) fn post_all(self: &Arc<Self>, target: Target, op: impl Fn(Target) -> Op) {
+        let places = match &target {
+            // Where clients may come back, each shard remembers what they miss.
+            Target::Sockets(selection) if self.recovery.is_none() => self.places.of(selection),
+            _ => None,
+        };
         for shard in 0..self.poster.shards() {
-            self.post_to(shard, op(target.clone()));
+            // This shard may be about to do what it was asked before.
+            if places.is_none_or(|places| places & 1 << shard != 0) || local::is_here(self.address(), shard) {
+                self.post_to(shard, op(target.clone()));
+            }
         }
     }
 

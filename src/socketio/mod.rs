@@ -20,6 +20,7 @@ mod local;
 mod namespace;
 mod op;
 mod payload;
+mod places;
 mod recovery;
 mod remote;
 mod socket;

@@ -143,5 +143,12 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Whether sockets join rooms by it.
+    pub fn joins_rooms(&self) -> bool {
+        matches!(self, Op::Rooms { join, .. } if !join.is_empty())
+    }
+}
+
 /// Who waits for the answers of many.
 pub(super) type Many = mpsc::UnboundedSender<(SocketId, Result<Args, AckError>)>;

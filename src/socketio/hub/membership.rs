@@ -186,7 +186,7 @@ impl Hub {
                     sockets.get_mut(key).map(|entry| &mut entry.memberships)
                 });
                 if left == Left::AsLast {
-                    self.io.room_closed(&namespace.name, &room);
+                    self.io.room_closed(&namespace.name, &room, self.id);
                 }
             }
             on_disconnect = namespace.handlers().on_disconnect.clone();

@@ -217,7 +217,7 @@ impl Hub {
                     continue;
                 }
                 if namespace.rooms.join(room, key, &mut memberships) == Joined::AsFirst {
-                    self.io.room_opened(&namespace.name, room);
+                    self.io.room_opened(&namespace.name, room, self.id);
                 }
             }
             for room in leave {
@@ -226,7 +226,7 @@ impl Hub {
                     sockets.get_mut(key).map(|entry| &mut entry.memberships)
                 });
                 if left == Left::AsLast {
-                    self.io.room_closed(&namespace.name, room);
+                    self.io.room_closed(&namespace.name, room, self.id);
                 }
             }
         }

@@ -11,6 +11,7 @@ use crate::shard::{Cors, HttpOptions, Limits, Mount, Poster, Request};
 use crate::socketio::engine::Engine;
 use crate::socketio::namespace::Namespace;
 use crate::socketio::op::Which;
+use crate::socketio::places::Places;
 use crate::socketio::recovery::{Recovery, RecoveryOptions};
 
 /// Options of a server.
@@ -73,6 +74,7 @@ impl IoBuilder {
             },
             recovery: (!self.recovery.window.is_zero()).then(|| Recovery::new(self.recovery)),
             poster: Poster::new(shards),
+            places: Places::new(shards),
             threads: Mutex::default(),
             namespaces: RwLock::default(),
             cluster: OnceLock::new(),
