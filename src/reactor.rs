@@ -51,6 +51,11 @@ impl Reactor {
         thread::current().id() == self.thread
     }
 
+    /// Whether the thread goes on; it ends early where what it runs has panicked.
+    pub fn is_running(&self) -> bool {
+        !self.jobs.is_closed()
+    }
+
     /// Where tasks are spawned on that thread.
     pub fn runtime(&self) -> &Handle {
         &self.runtime
@@ -129,5 +134,6 @@ mod tests {
         let reactor = Reactor::start("test".into()).unwrap();
         assert!(!reactor.run(|| async { panic!("of the test") }).wait());
         assert!(!reactor.run(|| async {}).wait());
+        assert!(!reactor.is_running());
     }
 }

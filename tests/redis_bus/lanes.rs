@@ -183,3 +183,18 @@ async fn a_thread_that_is_gone_takes_nothing_with_it() {
     b.ear.recorder.wait_for("x: last").await;
     timeout(PATIENCE, bus.close()).await.expect("the close in time");
 }
+
+#[tokio::test]
+async fn what_was_heard_on_a_thread_that_has_panicked_is_heard_elsewhere() {
+    let redis = RedisServer::start();
+    let (a, b) = (Node::join(redis.url()).await, Node::join(redis.url()).await);
+    a.subscribe(0, "zero").await;
+    a.subscribe(1, "one").await;
+    assert!(!a.reactors[0].run(|| async { panic!("of the test") }).wait());
+    wait_for_outages(&a.ear.recorder, 1).await;
+    for channel in ["zero", "one"] {
+        b.bus.publish(channel, "again".into()).unwrap();
+        a.ear.recorder.wait_for(&format!("{channel}: again")).await;
+    }
+    assert_eq!([a.told_on("zero"), a.told_on("one")], [None, Some(1)]);
+}

@@ -37,12 +37,10 @@ impl Lanes {
         1 + self.reactors.len()
     }
 
-    /// Where tasks of a lane run.
+    /// Where tasks of a lane run: where it should, as long as its thread goes on.
     pub fn runtime_of(&self, lane: usize) -> &Handle {
-        match lane.checked_sub(1).and_then(|reactor| self.reactors.get(reactor)) {
-            Some(reactor) => reactor.runtime(),
-            None => &self.home,
-        }
+        let reactor = lane.checked_sub(1).and_then(|reactor| self.reactors.get(reactor));
+        reactor.filter(|reactor| reactor.is_running()).map_or(&self.home, Reactor::runtime)
     }
 
     /// Where tasks of this thread's lane run.
