@@ -40,10 +40,10 @@ pub mod bus;
 pub mod close;
 pub mod ids;
 pub mod proto;
-mod reactor;
 pub mod session;
 pub mod shard;
 pub mod socketio;
+mod turns;
 mod under_way;
 
 #[cfg(feature = "node")]
@@ -70,7 +70,6 @@ pub mod timestamp;
 pub use close::CloseReason;
 pub use ids::{Sid, SocketId};
 pub use proto::http::RequestHead;
-pub use reactor::Reactor;
 pub use session::{Settings, Transport};
 pub use shard::{Cors, HttpOptions, Limits, Request};
 pub use socketio::*;

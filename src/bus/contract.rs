@@ -354,11 +354,11 @@ pub async fn a_fence_comes_after_all_that_was_published(cluster: &impl Cluster) 
         // Once another node has heard it, it has been published.
         let heard = |told: &[String]| told.len() == (round + 1) * CHANNELS.len();
         b.wait_until("the round", heard).await;
-        timeout(PATIENCE, bus_c.all_told()).await.expect("the fence in time");
+        timeout(PATIENCE, bus_c.settle()).await.expect("the fence in time");
         assert!(heard(&c.told()), "round {round}: {} were told", c.told().len());
     }
     bus_c.close().await;
-    timeout(PATIENCE, bus_c.all_told()).await.expect("a closed bus has nothing to tell");
+    timeout(PATIENCE, bus_c.settle()).await.expect("a closed bus has nothing to tell");
 }
 
 /// Two nodes that throw a ball to each other from within their sinks.

@@ -169,7 +169,7 @@ impl Bus for LocalBus {
         state.expire(now);
     }
 
-    fn all_told(&self) -> BusFuture<()> {
+    fn settle(&self) -> BusFuture<()> {
         let (told, is_told) = oneshot::channel();
         self.inbox.push(Event::Told(told));
         self.inbox.deliver();

@@ -44,9 +44,10 @@ pub trait Bus: Send + Sync + 'static {
     /// Gives a channel up. Takes effect after a linger, so that a quick return costs nothing.
     fn unsubscribe(&self, channel: &str);
 
-    /// Resolves once the sink has been told all that others had published before this was called, and that reaches it at
-    /// all: a fence across channels, which know no order among each other.
-    fn all_told(&self) -> BusFuture<()>;
+    /// Resolves once all has reached the others' way that this bus published before, and the sink has been told all that they
+    /// had published before: a fence across channels, which know no order among each other. What does not pass at all is not
+    /// waited for.
+    fn settle(&self) -> BusFuture<()>;
 
     /// Whether messages pass now, as far as known.
     fn is_up(&self) -> bool;
@@ -57,8 +58,7 @@ pub trait Bus: Send + Sync + 'static {
 
 /// What a bus calls inward. It must not block: the next message waits for it.
 pub trait Sink: Send + Sync + 'static {
-    /// A message came. Messages of one channel are told one at a time, in order; those of different channels by different
-    /// threads, perhaps, and in any order.
+    /// A message came. Messages of one channel are told one at a time, in order.
     fn message(&self, channel: &str, message: Bytes);
 
     /// Messages may have been lost from some time ago until now: the link broke, or fell silent.

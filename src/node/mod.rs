@@ -20,7 +20,7 @@ use crate::api::{self, Accounts};
 use crate::auth::{KeyError, PasswordError};
 use crate::bus::Bus as _;
 use crate::bus::Sessions;
-use crate::bus::redis::{RedisBus, RedisOptions, RedisSessions, UrlError};
+use crate::bus::redis::{RedisBus, RedisSessions, UrlError};
 use crate::config::{self, AuthMode, Config, LogFormat};
 use crate::im::words::WordsError;
 use crate::im::{Im, Parts, Watchers};
@@ -176,8 +176,7 @@ async fn join(config: &Config, io: &Io, told: &Arc<Told>) -> Result<Others, Node
     };
     let joining = io.join_cluster(ClusterOptions { sessions, ..options::cluster(config) });
     let ear = Ear::new(joining.sink());
-    let bus = RedisOptions { reactors: joining.reactors()?, ..options::bus(config) };
-    let bus = RedisBus::connect(bus, ear.clone()).await?;
+    let bus = RedisBus::connect(options::bus(config), ear.clone()).await?;
     let presence = RedisPresence::start(options::presence(config), bus.clone(), watcher)?;
     let presence = Arc::new(presence);
     ear.set_presence(&presence);

@@ -30,6 +30,7 @@ mod wheel;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use conn::{Conn, Phase};
@@ -45,8 +46,8 @@ use crate::close::CloseReason;
 use crate::ids::{Key, ShardId, Sid};
 use crate::proto::eio::Packet;
 use crate::proto::http::{RequestHead, X_FORWARDED_FOR, client_ip, is_trusted};
-use crate::reactor::{Reactor, Running};
 use crate::session::{Link, Session, Time, Transport};
+use crate::turns;
 
 pub use self::app::{App, Counts, Request};
 pub use self::core::Core;
@@ -72,7 +73,7 @@ pub struct Shards<A: App> {
     node: Arc<Node>,
     start: Instant,
     addresses: Vec<SocketAddr>,
-    running: Vec<Running>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// A way to post to the shards, from any thread.
@@ -113,17 +114,15 @@ pub struct Setup {
 }
 
 impl<A: App> Shards<A> {
-    /// Starts as many shards as `poster` has mailboxes, on as many reactors, each with the application that `make` makes on its
+    /// Starts as many shards as `poster` has mailboxes, each with the application that `make` makes on its
     /// thread.
     pub fn start(
         setup: Setup,
         poster: Poster<A>,
-        reactors: Vec<Reactor>,
         make: impl Fn(ShardId) -> A + Send + Clone + 'static,
     ) -> io::Result<Self> {
         let mailboxes = poster.0;
         let count = usize::from(mailboxes.shards());
-        debug_assert_eq!(count, reactors.len());
         let mut listeners: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
         for address in &setup.listen {
@@ -138,11 +137,12 @@ impl<A: App> Shards<A> {
         let start = Instant::now();
         let node = Arc::new(Node::default());
         let (mounts, limits): (Arc<[Mount]>, _) = (setup.mounts.into(), Arc::new(setup.limits));
-        let mut running = Vec::with_capacity(count);
-        for (id, (reactor, listeners)) in (0..).zip(reactors.into_iter().zip(listeners)) {
+        let mut threads = Vec::with_capacity(count);
+        for (id, listeners) in (0..).zip(listeners) {
             let (mounts, limits, node) = (mounts.clone(), limits.clone(), node.clone());
             let (mailboxes, make) = (mailboxes.clone(), make.clone());
-            running.push(reactor.run(move || async move {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let thread = std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
                 let wheel = Wheel::new(core::tick(&mounts, &limits));
                 let core = Core {
                     id,
@@ -158,15 +158,19 @@ impl<A: App> Shards<A> {
                     dirty_conns: Vec::new(),
                     accepting: true,
                 };
-                let listeners = listeners.into_iter().filter_map(|listener| {
-                    TcpListener::from_std(listener)
-                        .inspect_err(|error| tracing::error!(shard = id, %error, "can't accept"))
-                        .ok()
+                runtime.block_on(async move {
+                    let _turns = turns::begin(id);
+                    let listeners = listeners.into_iter().filter_map(|listener| {
+                        TcpListener::from_std(listener)
+                            .inspect_err(|error| tracing::error!(shard = id, %error, "can't accept"))
+                            .ok()
+                    });
+                    Shard::new(core, make(id), listeners.collect(), start).run().await;
                 });
-                Shard::new(core, make(id), listeners.collect(), start).run().await;
-            }));
+            })?;
+            threads.push(thread);
         }
-        Ok(Shards { mailboxes, node, start, addresses, running })
+        Ok(Shards { mailboxes, node, start, addresses, threads })
     }
 
     /// The addresses that are listened on, ports known.
@@ -193,8 +197,8 @@ impl<A: App> Shards<A> {
             // One that has ended needs no word.
             let _ = self.mailboxes.post(shard, Mail::Stop { by });
         }
-        for shard in self.running {
-            if !shard.wait() {
+        for thread in self.threads {
+            if thread.join().is_err() {
                 tracing::error!("a shard has panicked");
             }
         }

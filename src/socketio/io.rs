@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::cluster::{self, Cluster, ClusterOptions, NodeAnswers, RoomsHeld, ServerSideHandler};
@@ -23,7 +24,6 @@ use super::{AckError, FromArgs, Payload, RecoveredSession, Socket};
 use crate::bus::{Bus, BusFuture, Sink};
 use crate::ids::{Offset, ShardId};
 use crate::proto::sio::ROOT;
-use crate::reactor::Reactor;
 use crate::shard::{Limits, Mount, Poster, Request, Setup, Shards};
 
 pub use builder::IoBuilder;
@@ -72,32 +72,10 @@ pub(crate) struct IoInner {
     pub(super) recovery: Option<Recovery>,
     poster: Poster<Hub>,
     places: Places,
-    threads: Mutex<Threads>,
+    /// The shards run, or have run.
+    listened: AtomicBool,
     namespaces: RwLock<Registry>,
     cluster: OnceLock<Arc<Cluster>>,
-}
-
-/// The threads of the shards.
-#[derive(Default)]
-enum Threads {
-    #[default]
-    NotNeededYet,
-    Ready(Vec<Reactor>),
-    /// The shards run on them, or have run.
-    Taken,
-}
-
-impl Threads {
-    fn reactors(&mut self, count: ShardId) -> io::Result<Vec<Reactor>> {
-        if let Threads::NotNeededYet = self {
-            let all = (0..count).map(|shard| Reactor::start(format!("shard-{shard}")));
-            *self = Threads::Ready(all.collect::<io::Result<_>>()?);
-        }
-        match self {
-            Threads::Ready(reactors) => Ok(reactors.clone()),
-            _ => Err(io::Error::other("this server has listened before: build another Io")),
-        }
-    }
 }
 
 #[derive(Default)]
@@ -178,11 +156,6 @@ impl IoInner {
         self.poster.shards()
     }
 
-    fn lock_threads(&self) -> MutexGuard<'_, Threads> {
-        // Nothing that can panic runs under this lock.
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A name for the next event among those that clients may miss, if they can ask for those.
     pub(super) fn offset(&self, volatile: bool) -> Option<Offset> {
         (self.recovery.is_some() && !volatile).then(Offset::next)
@@ -191,27 +164,24 @@ impl IoInner {
     /// Asks a shard. `false`: there is none of that number, or it has ended, and has no sockets left that the mail could
     /// be for.
     pub(super) fn post_to(self: &Arc<Self>, shard: ShardId, op: Op) -> bool {
+        self.places.asked(shard, &op);
         if local::is_here(self.address(), shard) {
             local::ask(op);
             return true;
         }
-        self.mail(shard, op)
-    }
-
-    fn mail(&self, shard: ShardId, op: Op) -> bool {
-        self.places.asked(shard, &op);
         self.poster.post(shard, op)
     }
 
-    /// A shard has done what it was asked by mail; `has_joined`: it has made sockets join rooms.
-    pub(super) fn mail_done(&self, shard: ShardId, has_joined: bool) {
-        self.places.done(shard, has_joined);
+    /// A shard has made sockets join rooms, as it was asked.
+    pub(super) fn joined(&self, shard: ShardId) {
+        self.places.joined(shard);
     }
 
     /// Asks a shard behind all that other threads have asked it, also where this thread is that shard.
     pub(super) fn mail_to(&self, shard: ShardId, op: Op) {
         // One that there is not, or that has ended, drops it.
-        self.mail(shard, op);
+        self.places.asked(shard, &op);
+        self.poster.post(shard, op);
     }
 
     /// Asks all shards that may have any of the sockets.
@@ -222,8 +192,7 @@ impl IoInner {
             _ => None,
         };
         for shard in 0..self.poster.shards() {
-            // This shard may be about to do what it was asked before.
-            if places.is_none_or(|places| places & 1 << shard != 0) || local::is_here(self.address(), shard) {
+            if places.is_none_or(|places| places & 1 << shard != 0) {
                 self.post_to(shard, op(target.clone()));
             }
         }
@@ -316,7 +285,7 @@ impl Io {
         let io = &self.root.io;
         let cluster = Arc::new(Cluster::new(options));
         assert!(io.cluster.set(cluster.clone()).is_ok(), "this server is a member of a cluster already");
-        Joining { io: io.clone(), sink: cluster::sink(io, &cluster), cluster }
+        Joining { sink: cluster::sink(io, &cluster), cluster }
     }
 
     /// The names of the other nodes that were heard of lately.
@@ -451,16 +420,12 @@ impl Io {
     /// The address can't be listened on, or this is not the first time.
     pub fn listen(&self, address: impl ToSocketAddrs) -> io::Result<Server> {
         let io = self.root.io.clone();
-        let reactors = {
-            let mut threads = io.lock_threads();
-            let reactors = threads.reactors(io.shards())?;
-            *threads = Threads::Taken;
-            reactors
-        };
+        if io.listened.swap(true, Ordering::Relaxed) {
+            return Err(io::Error::other("this server has listened before: build another Io"));
+        }
         let listen: Vec<_> = address.to_socket_addrs()?.collect();
         let setup = Setup { listen, mounts: io.options.mounts.clone(), limits: io.options.limits.clone() };
-        let shards =
-            Shards::start(setup, io.poster.clone(), reactors, move |shard| Hub::new(shard, io.clone()))?;
+        let shards = Shards::start(setup, io.poster.clone(), move |shard| Hub::new(shard, io.clone()))?;
         Ok(Server { shards })
     }
 
@@ -477,7 +442,6 @@ impl Io {
 /// A server that is about to join a cluster.
 #[must_use = "without a bus it stays alone"]
 pub struct Joining {
-    io: Arc<IoInner>,
     cluster: Arc<Cluster>,
     sink: Arc<dyn Sink>,
 }
@@ -492,15 +456,6 @@ impl Joining {
     /// What the bus is to call.
     pub fn sink(&self) -> Arc<dyn Sink> {
         self.sink.clone()
-    }
-
-    /// The threads on which the shards are going to run: a bus that reads on them what it gets, and writes from them, saves each
-    /// message two threads that wake up.
-    ///
-    /// # Errors
-    /// The system gives no threads, or the server listens already.
-    pub fn reactors(&self) -> io::Result<Vec<Reactor>> {
-        self.io.lock_threads().reactors(self.io.shards())
     }
 
     /// The bus is there.

@@ -28,26 +28,6 @@ pub fn enter(server: usize, shard: ShardId) {
     HERE.set(Some((server, shard)));
 }
 
-/// This thread is no shard any more. What it was asked for is dropped.
-pub fn leave() {
-    HERE.set(None);
-    WISHES.take();
-}
-
-/// Does something during which this thread counts as none of a shard: what is asked of shards goes to their mailboxes, this
-/// thread's own included. So it is done in the order of asking, whichever threads ask.
-pub fn by_mail<T>(ask: impl FnOnce() -> T) -> T {
-    /// Also when `ask` panics.
-    struct Back(Option<(usize, ShardId)>);
-    impl Drop for Back {
-        fn drop(&mut self) {
-            HERE.set(self.0);
-        }
-    }
-    let _back = Back(HERE.take());
-    ask()
-}
-
 /// Whether this thread is that shard.
 pub fn is_here(server: usize, shard: ShardId) -> bool {
     HERE.get() == Some((server, shard))

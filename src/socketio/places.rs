@@ -18,7 +18,7 @@ pub struct Places {
     shards: ShardId,
     hasher: RandomState,
     rooms: [Mutex<Rooms>; SPREAD],
-    /// For each shard, what it was asked by mail that makes sockets join rooms, and is not done yet.
+    /// For each shard, what it was asked that makes sockets join rooms, and is not done yet.
     joins: Box<[AtomicUsize]>,
 }
 
@@ -87,18 +87,16 @@ impl Places {
         }
     }
 
-    /// A shard is about to be asked by mail.
+    /// A shard is about to be asked.
     pub fn asked(&self, shard: ShardId, op: &Op) {
         if op.joins_rooms() {
             self.joins[usize::from(shard)].fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// A shard has done what it was asked by mail.
-    pub fn done(&self, shard: ShardId, has_joined: bool) {
-        if has_joined {
-            self.joins[usize::from(shard)].fetch_sub(1, Ordering::AcqRel);
-        }
+    /// A shard has made sockets join rooms, as it was asked.
+    pub fn joined(&self, shard: ShardId) {
+        self.joins[usize::from(shard)].fetch_sub(1, Ordering::AcqRel);
     }
 
     /// The shards that may have any of these sockets, a bit for each; `None`: all.
@@ -108,6 +106,12 @@ impl Places {
             return None;
         }
         let mut all = 0;
+        // Before the rooms: who is not counted here any more has written its rooms down.
+        for shard in 0..self.shards {
+            if self.joins[usize::from(shard)].load(Ordering::Acquire) > 0 {
+                all |= self.bit(shard)?;
+            }
+        }
         for room in &selection.rooms {
             // The id of a socket is a room without an entry.
             if room.parse::<SocketId>().is_ok() {
@@ -115,11 +119,6 @@ impl Places {
             }
             let hash = self.hash(namespace, room);
             all |= self.lock(hash).shards.get(&hash).copied().unwrap_or_default();
-        }
-        for shard in 0..self.shards {
-            if self.joins[usize::from(shard)].load(Ordering::Acquire) > 0 {
-                all |= self.bit(shard)?;
-            }
         }
         (self.shards <= MAX_SHARDS).then_some(all)
     }
@@ -205,8 +204,38 @@ mod tests {
         assert_eq!(of(), Some(0));
         places.asked(1, &op(&["a"], &[]));
         assert_eq!(of(), Some(0b10));
-        places.done(1, true);
+        places.joined(1);
         assert_eq!(of(), Some(0));
+    }
+
+    #[test]
+    fn what_is_asked_for_after_a_join_finds_it() {
+        const ROUNDS: usize = 20_000;
+        let places = Places::new(1);
+        let op = Op::Rooms {
+            target: Target::Socket(SocketId::random(0, 7)),
+            join: [Arc::from("a")].into(),
+            leave: [].into(),
+        };
+        let (ask, asked) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for () in asked {
+                    places.opened("/", "a", 0);
+                    places.joined(0);
+                }
+            });
+            for _ in 0..ROUNDS {
+                places.asked(0, &op);
+                ask.send(()).unwrap();
+                assert_eq!(places.of(&selection("/", &["a"])), Some(1));
+                while places.joins[0].load(Ordering::Acquire) > 0 {
+                    std::hint::spin_loop();
+                }
+                places.closed("/", "a", 0);
+            }
+            drop(ask);
+        });
     }
 
     #[test]

@@ -4,7 +4,6 @@
 #[path = "../../src/bus/contract.rs"]
 mod contract;
 mod kinds;
-mod lanes;
 mod outages;
 #[path = "../support/proxy.rs"]
 mod proxy;

@@ -35,8 +35,6 @@ pub(super) struct Channels {
 
 struct Entry {
     generation: u64,
-    /// Where it is heard: of the thread that asked for it first.
-    lane: usize,
     count: u64,
     /// When the count became 0.
     idle_since: Option<Instant>,
@@ -51,13 +49,8 @@ enum State {
     InForce,
 }
 
-/// A channel that the server is asked for, the generation of its entry, and where it is to be heard.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Asked {
-    pub channel: Arc<str>,
-    pub lane: usize,
-    generation: u64,
-}
+/// A channel that the server is asked for, and the generation of its entry.
+pub(super) type Asked = (Arc<str>, u64);
 
 /// What [`Channels::subscribe`] says.
 pub(super) enum Answer {
@@ -68,8 +61,7 @@ pub(super) enum Answer {
 /// What the link is to do: give up first, then ask.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Work {
-    /// Where they are heard, and their names.
-    pub give_up: Vec<(usize, Arc<str>)>,
+    pub give_up: Vec<Arc<str>>,
     pub ask: Vec<Asked>,
 }
 
@@ -92,17 +84,17 @@ impl Channels {
         }
     }
 
-    pub fn subscribe(&mut self, channel: &str, lane: usize) -> Answer {
+    pub fn subscribe(&mut self, channel: &str) -> Answer {
         if self.closed {
             return Answer::Now(Err(BusError::Closed));
         }
         if !self.entries.contains_key(channel) {
             self.last_generation += 1;
             let (channel, generation) = (Arc::<str>::from(channel), self.last_generation);
-            let (state, waiters) = (State::Wanted, Vec::new());
-            self.wanted.push(Asked { channel: Arc::clone(&channel), lane, generation });
-            self.entries
-                .insert(channel, Entry { generation, lane, count: 0, idle_since: None, state, waiters });
+            self.wanted.push((Arc::clone(&channel), generation));
+            let entry =
+                Entry { generation, count: 0, idle_since: None, state: State::Wanted, waiters: Vec::new() };
+            self.entries.insert(channel, entry);
         }
         let Some(entry) = self.entries.get_mut(channel) else { return Answer::Now(Err(BusError::Down)) };
         entry.count += 1;
@@ -143,11 +135,11 @@ impl Channels {
     /// What is to be done now. From here on the link counts as asking for it.
     pub fn begin(&mut self, now: Instant) -> Work {
         let mut work = Work { give_up: self.forget_idle(now), ask: Vec::new() };
-        for asked in std::mem::take(&mut self.wanted) {
-            let entry = self.entries.get_mut(&asked.channel);
-            if let Some(entry) = entry.filter(|entry| entry.generation == asked.generation) {
+        for (channel, generation) in std::mem::take(&mut self.wanted) {
+            if let Some(entry) = self.entries.get_mut(&channel).filter(|entry| entry.generation == generation)
+            {
                 entry.state = State::Asked;
-                work.ask.push(asked);
+                work.ask.push((channel, generation));
             }
         }
         work
@@ -159,14 +151,14 @@ impl Channels {
         self.wanted.clear();
         let ask = |(channel, entry): (&Arc<str>, &mut Entry)| {
             entry.state = State::Asked;
-            Asked { channel: Arc::clone(channel), lane: entry.lane, generation: entry.generation }
+            (Arc::clone(channel), entry.generation)
         };
         self.entries.iter_mut().map(ask).collect()
     }
 
     /// The server has confirmed these.
     pub fn confirmed(&mut self, asked: &[Asked]) {
-        for Asked { channel, generation, .. } in asked {
+        for (channel, generation) in asked {
             let Some(entry) = self.entries.get_mut(channel) else { continue };
             if entry.generation == *generation && entry.state == State::Asked {
                 entry.state = State::InForce;
@@ -208,7 +200,7 @@ impl Channels {
     }
 
     /// Removes what nobody has counted for the linger; of that, what the server was asked for.
-    fn forget_idle(&mut self, now: Instant) -> Vec<(usize, Arc<str>)> {
+    fn forget_idle(&mut self, now: Instant) -> Vec<Arc<str>> {
         let mut forgotten = Vec::new();
         while self.next_due().is_some_and(|due| due <= now) {
             let Some((since, channel)) = self.given_up.pop_front() else { break };
@@ -216,8 +208,8 @@ impl Channels {
             if self.entries.get(&channel).is_none_or(|entry| entry.idle_since != Some(since)) {
                 continue;
             }
-            if let Some(entry) = self.entries.remove(&channel).filter(|entry| entry.state != State::Wanted) {
-                forgotten.push((entry.lane, channel));
+            if self.entries.remove(&channel).is_some_and(|entry| entry.state != State::Wanted) {
+                forgotten.push(channel);
             }
         }
         forgotten
@@ -229,7 +221,6 @@ mod tests {
     use super::*;
 
     const LINGER: Duration = Duration::from_secs(5);
-    const LANE: usize = 3;
 
     /// A table that is up, and the time.
     fn up() -> (Channels, Instant) {
@@ -239,21 +230,21 @@ mod tests {
     }
 
     fn later(channels: &mut Channels, name: &str) -> oneshot::Receiver<Result<(), BusError>> {
-        match channels.subscribe(name, LANE) {
+        match channels.subscribe(name) {
             Answer::Later(answer) => answer,
             Answer::Now(result) => panic!("{name} is answered at once: {result:?}"),
         }
     }
 
     fn now(channels: &mut Channels, name: &str) -> Result<(), BusError> {
-        match channels.subscribe(name, LANE) {
+        match channels.subscribe(name) {
             Answer::Now(result) => result,
             Answer::Later(_) => panic!("{name} is not answered at once"),
         }
     }
 
     fn names(asked: &[Asked]) -> Vec<&str> {
-        asked.iter().map(|asked| &*asked.channel).collect()
+        asked.iter().map(|(name, _)| &**name).collect()
     }
 
     fn in_force(channels: &mut Channels, name: &str, at: Instant) {
@@ -287,7 +278,7 @@ mod tests {
         assert_eq!(channels.next_due(), Some(t + LINGER));
         assert!(channels.begin(t + LINGER / 2).is_empty());
         let work = channels.begin(t + LINGER);
-        assert_eq!((work.give_up, work.ask), (vec![(LANE, Arc::<str>::from("x"))], vec![]));
+        assert_eq!((work.give_up, work.ask), (vec![Arc::<str>::from("x")], vec![]));
         assert_eq!(channels.next_due(), None);
     }
 
@@ -301,7 +292,7 @@ mod tests {
         // Given up again, it lingers from then on.
         channels.unsubscribe("x", t + LINGER);
         assert!(channels.begin(t + LINGER * 3 / 2).is_empty());
-        assert_eq!(channels.begin(t + LINGER * 2).give_up, [(LANE, Arc::<str>::from("x"))]);
+        assert_eq!(channels.begin(t + LINGER * 2).give_up, [Arc::<str>::from("x")]);
     }
 
     #[test]
@@ -310,7 +301,7 @@ mod tests {
         let mut first = later(&mut channels, "x");
         let asked = channels.begin(t).ask;
         channels.unsubscribe("x", t);
-        assert_eq!(channels.begin(t + LINGER).give_up, [(LANE, Arc::<str>::from("x"))]);
+        assert_eq!(channels.begin(t + LINGER).give_up, [Arc::<str>::from("x")]);
         assert!(first.try_recv().is_err(), "given up before it was in force");
         let mut second = later(&mut channels, "x");
         let asked_again = channels.begin(t + LINGER).ask;
@@ -318,23 +309,6 @@ mod tests {
         assert_eq!(second.try_recv(), Err(oneshot::error::TryRecvError::Empty));
         channels.confirmed(&asked_again);
         assert_eq!(second.try_recv(), Ok(Ok(())));
-    }
-
-    #[test]
-    fn a_channel_is_heard_where_it_was_first_asked_for() {
-        let (mut channels, t) = up();
-        let _answers = [later(&mut channels, "x"), later(&mut channels, "y")];
-        assert!(matches!(channels.subscribe("x", LANE + 1), Answer::Later(_)));
-        assert!(channels.begin(t).ask.iter().all(|asked| asked.lane == LANE));
-        channels.unsubscribe("y", t);
-        channels.begin(t + LINGER);
-        assert!(matches!(channels.subscribe("y", LANE + 1), Answer::Later(_)));
-        let lanes = |asked: Vec<Asked>| asked.iter().map(|asked| asked.lane).collect::<Vec<_>>();
-        assert_eq!(lanes(channels.begin(t + LINGER).ask), [LANE + 1]);
-        channels.go_down();
-        let mut all = lanes(channels.begin_all(t + LINGER));
-        all.sort_unstable();
-        assert_eq!(all, [LANE, LANE + 1]);
     }
 
     #[test]

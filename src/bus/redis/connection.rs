@@ -16,16 +16,17 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout};
 use tracing::warn;
 
 use super::add;
-use super::lanes::Lanes;
+use super::link::Tasks;
 use super::listener::Listener;
-use super::over::{Over, SILENCE};
+use super::over::{CONNECT_TIMEOUT, Over, SILENCE};
 use super::probe::Probe;
 use super::resp::{self, Value};
 use crate::bus::BusError;
+use crate::turns;
 
 /// How often a server is asked whether it is there.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -33,11 +34,14 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// What may wait to be written at most, in bytes. 256 MiB.
 const MAX_BYTES: usize = 256 << 20;
 
-/// What a buffer keeps when it is empty, in bytes. 64 KiB.
-const KEPT_BYTES: usize = 64 << 10;
-
 /// What is read in one go, in bytes. 64 KiB.
 const READ_BYTES: usize = 64 << 10;
+
+/// A buffer that has grown beyond this is not kept when it is empty. 1 MiB.
+const MAX_KEPT_BYTES: usize = 1 << 20;
+
+/// The bit of the runtime among those who have promised to write.
+const OF_RUNTIME: u64 = 1 << 63;
 
 /// Answers that mean that this is not the server to talk to, or not now.
 const OVER: [&str; 7] = ["MOVED", "ASK", "CLUSTERDOWN", "READONLY", "MASTERDOWN", "LOADING", "NOAUTH"];
@@ -45,13 +49,12 @@ const OVER: [&str; 7] = ["MOVED", "ASK", "CLUSTERDOWN", "READONLY", "MASTERDOWN"
 pub(super) struct Connection {
     pub server: Arc<str>,
     listener: Listener,
-    lanes: Arc<Lanes>,
     socket: OwnedWriteHalf,
     outgoing: Mutex<Outgoing>,
     /// Told when the system takes no more for now.
     stuck: Notify,
     /// Told when all that was published is answered.
-    answered: Notify,
+    all_answered: Notify,
     opened: Instant,
     /// When something was last heard from the server, in milliseconds after `opened`.
     heard_ms: AtomicU64,
@@ -59,13 +62,23 @@ pub(super) struct Connection {
     complained: AtomicBool,
 }
 
+async fn connect(address: &ConnectionAddr) -> io::Result<TcpStream> {
+    let ConnectionAddr::Tcp(host, port) = address else { return Err(io::ErrorKind::Unsupported.into()) };
+    let stream = TcpStream::connect((host.as_str(), *port)).await?;
+    stream.set_nodelay(true)?;
+    // A connection that is given up takes what it has not sent with it. Otherwise the kernel would go on trying, and after
+    // a broken network has healed, old messages might arrive behind new ones.
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    Ok(stream)
+}
+
 /// What is on its way to the server, and what is to come back.
 #[derive(Default)]
 struct Outgoing {
     bytes: Vec<u8>,
     written: usize,
-    /// Somebody is about to write.
-    is_taken_care_of: bool,
+    /// Who is about to write: a bit for each thread that does so at the end of its turn, the last one for the runtime.
+    promised: u64,
     /// The system takes no more for now.
     is_stuck: bool,
     expected: VecDeque<Expected>,
@@ -86,36 +99,31 @@ enum Expected {
 }
 
 impl Connection {
-    /// Connects, from the runtime that this is called on, where the connection is to be served.
+    /// Connects. `tasks` gets the one that serves the connection until it is over.
     pub async fn open(
         info: &ConnectionInfo,
         listener: Listener,
-        lanes: Arc<Lanes>,
-    ) -> Result<(Self, Reader), Over> {
+        tasks: &mut Tasks,
+    ) -> Result<Arc<Self>, Over> {
         let server: Arc<str> = info.addr().to_string().into();
-        let error = |error| Over::Io { server: Arc::clone(&server), error };
-        let ConnectionAddr::Tcp(host, port) = info.addr() else {
-            return Err(error(io::Error::from(io::ErrorKind::Unsupported)));
+        let stream = match timeout(CONNECT_TIMEOUT, connect(info.addr())).await {
+            Ok(connected) => connected.map_err(|error| Over::Io { server: Arc::clone(&server), error })?,
+            Err(_) => return Err(Over::Timeout { server }),
         };
-        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(error)?;
-        stream.set_nodelay(true).map_err(error)?;
-        // A connection that is given up takes what it has not sent with it. Otherwise the kernel would go on trying, and after
-        // a broken network has healed, old messages might arrive behind new ones.
-        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).map_err(error)?;
         let (reader, socket) = stream.into_split();
-        let connection = Self {
+        let connection = Arc::new(Self {
             server,
             listener,
-            lanes,
             socket,
             outgoing: Mutex::default(),
             stuck: Notify::new(),
-            answered: Notify::new(),
+            all_answered: Notify::new(),
             opened: Instant::now(),
             heard_ms: AtomicU64::new(0),
             complained: AtomicBool::new(false),
-        };
-        Ok((connection, Reader(reader)))
+        });
+        tasks.spawn(Arc::clone(&connection).serve(reader));
+        Ok(connection)
     }
 
     /// Says who this is, and asks for the first time whether the server is what it should be.
@@ -188,7 +196,9 @@ impl Connection {
         limit: usize,
     ) -> Result<(), BusError> {
         let Listener { prefix, origin, shared, .. } = &self.listener;
-        let is_mine = {
+        let here = turns::here();
+        let promise = here.map_or(OF_RUNTIME, |thread| 1 << (thread % OF_RUNTIME.trailing_zeros() as u16));
+        let is_new = {
             let mut out = self.lock();
             if out.ended {
                 return Err(BusError::Down);
@@ -209,13 +219,19 @@ impl Connection {
                 Some(Expected::Published(count)) => *count += 1,
                 _ => out.expected.push_back(Expected::Published(1)),
             }
-            !std::mem::replace(&mut out.is_taken_care_of, true)
+            let is_new = out.promised & promise == 0;
+            out.promised |= promise;
+            is_new
         };
         add(&shared.counters.commands, 1);
-        if is_mine {
+        if is_new {
             let writing = Writing(Arc::clone(self));
             // At the end of what this thread is at, so that what else it says leaves with it.
-            self.lanes.runtime().spawn(async move { drop(writing) });
+            let writing = async move { drop(writing) };
+            match here {
+                Some(_) => drop(tokio::spawn(writing)),
+                None => drop(shared.runtime.spawn(writing)),
+            }
         }
         Ok(())
     }
@@ -260,12 +276,12 @@ impl Connection {
     /// Writes as much as the system takes.
     fn write(&self) {
         let mut out = self.lock();
-        (out.is_taken_care_of, out.is_stuck) = (false, false);
+        (out.promised, out.is_stuck) = (0, false);
         while out.written < out.bytes.len() {
             match self.socket.try_write(&out.bytes[out.written..]) {
                 Ok(count) => out.written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    (out.is_taken_care_of, out.is_stuck) = (true, true);
+                    (out.promised, out.is_stuck) = (u64::MAX, true);
                     if out.written > out.bytes.len() / 2 {
                         let written = std::mem::take(&mut out.written);
                         out.bytes.drain(..written);
@@ -279,7 +295,7 @@ impl Connection {
         }
         out.written = 0;
         out.bytes.clear();
-        out.bytes.shrink_to(KEPT_BYTES);
+        out.bytes.shrink_to(MAX_KEPT_BYTES);
     }
 
     /// Waits until the system takes more, where it took no more. It may be given up at any time.
@@ -298,7 +314,7 @@ impl Connection {
     /// Waits until all that was published is answered.
     pub async fn all_answered(&self) {
         loop {
-            let answered = self.answered.notified();
+            let answered = self.all_answered.notified();
             if self.lock().publishing == 0 {
                 return;
             }
@@ -311,7 +327,50 @@ impl Connection {
         let left = std::mem::replace(&mut *self.lock(), Outgoing { ended: true, ..Outgoing::default() });
         // Whether the server took them, nobody knows.
         add(&self.listener.shared.counters.dropped_down, left.publishing);
-        self.answered.notify_waiters();
+        self.all_answered.notify_waiters();
+    }
+
+    /// Serves the connection until it is over.
+    async fn serve(self: Arc<Self>, reader: OwnedReadHalf) -> Over {
+        let over = self.read(reader).await;
+        self.end();
+        over
+    }
+
+    async fn read(&self, mut reader: OwnedReadHalf) -> Over {
+        let mut input = BytesMut::new();
+        loop {
+            input.reserve(READ_BYTES);
+            let read = tokio::select! {
+                read = reader.read_buf(&mut input) => read,
+                () = self.can_write() => {
+                    self.write();
+                    continue;
+                }
+            };
+            let server = || Arc::clone(&self.server);
+            match read {
+                Ok(0) => return Over::Disconnected { server: server() },
+                Ok(_) => (),
+                Err(error) => return Over::Io { server: server(), error },
+            }
+            let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.heard_ms.store(now, Ordering::Relaxed);
+            loop {
+                match resp::decode(&mut input) {
+                    Ok(None) => break,
+                    Ok(Some(value)) => {
+                        if let Err(over) = self.handle(value) {
+                            return over;
+                        }
+                    }
+                    Err(error) => return Over::Malformed { server: server(), error },
+                }
+            }
+            if input.is_empty() && input.capacity() > MAX_KEPT_BYTES {
+                input = BytesMut::new();
+            }
+        }
     }
 
     fn handle(&self, value: Value) -> Result<(), Over> {
@@ -374,7 +433,7 @@ impl Connection {
             }
             out.publishing -= 1;
             if out.publishing == 0 {
-                self.answered.notify_waiters();
+                self.all_answered.notify_waiters();
             }
             drop(out);
             return self.published(answer);
@@ -388,6 +447,8 @@ impl Connection {
             (Some(Expected::Confirmed { done, .. }), Value::Error(error)) => {
                 drop(done.send(Err(Over::Refused { server: server(), error })));
             }
+            // A server may refuse a client before that has said anything.
+            (None, Value::Error(error)) => return Err(Over::Refused { server: server(), error }),
             _ => return Err(Over::Unasked { server: server() }),
         }
         Ok(())
@@ -419,47 +480,154 @@ impl Drop for Writing {
     }
 }
 
-/// Where a connection's task reads.
-pub(super) struct Reader(OwnedReadHalf);
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
 
-impl Reader {
-    /// Serves a connection until it is over.
-    pub async fn serve(self, connection: Arc<Connection>) -> Over {
-        let over = self.read(&connection).await;
-        connection.end();
-        over
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+    use tokio::runtime::Builder;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::bus::Sink;
+    use crate::bus::redis::Shared;
+
+    struct Deaf;
+
+    impl Sink for Deaf {
+        fn message(&self, _: &str, _: bytes::Bytes) {}
     }
 
-    async fn read(mut self, connection: &Connection) -> Over {
-        let mut input = BytesMut::new();
-        loop {
-            input.reserve(READ_BYTES);
-            let read = tokio::select! {
-                read = self.0.read_buf(&mut input) => read,
-                () = connection.can_write() => {
-                    connection.write();
-                    continue;
-                }
-            };
-            let server = || Arc::clone(&connection.server);
-            match read {
-                Ok(0) => return Over::Disconnected { server: server() },
-                Ok(_) => (),
-                Err(error) => return Over::Io { server: server(), error },
+    /// A connection, and the server's end of it.
+    async fn pair(tasks: &mut Tasks) -> (Arc<Connection>, TcpStream) {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = Listener {
+            shared: Arc::new(Shared::new(1000, Duration::ZERO)),
+            sink: Arc::new(Deaf),
+            prefix: "p:".into(),
+            origin: [0; 8],
+        };
+        let address = ConnectionAddr::Tcp("127.0.0.1".into(), server.local_addr().unwrap().port());
+        let info =
+            redis::IntoConnectionInfo::into_connection_info("redis://127.0.0.1").unwrap().set_addr(address);
+        let connection = Connection::open(&info, listener, tasks).await.unwrap();
+        (connection, server.accept().await.unwrap().0)
+    }
+
+    /// The next messages that the server is sent.
+    async fn messages(server: &mut TcpStream, count: usize) -> Vec<String> {
+        let (mut input, mut all) = (BytesMut::new(), Vec::new());
+        while all.len() < count {
+            while let Some(Value::Array(command)) = resp::decode(&mut input).unwrap() {
+                all.push(command[2].text().unwrap().trim_start_matches('\0').to_owned());
             }
-            let now = u64::try_from(connection.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-            connection.heard_ms.store(now, Ordering::Relaxed);
-            loop {
-                match resp::decode(&mut input) {
-                    Ok(None) => break,
-                    Ok(Some(value)) => {
-                        if let Err(over) = connection.handle(value) {
-                            return over;
-                        }
-                    }
-                    Err(error) => return Over::Malformed { server: server(), error },
-                }
+            if all.len() < count {
+                server.read_buf(&mut input).await.unwrap();
             }
+        }
+        all
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_a_thread_says_in_a_turn_waits_for_its_end_unless_others_speak() {
+        let mut tasks = JoinSet::new();
+        let (connection, mut server) = pair(&mut tasks).await;
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        let (said, was_said) = tokio::sync::oneshot::channel();
+        let speaker = connection.clone();
+        let thread = thread::spawn(move || {
+            Builder::new_current_thread().enable_all().build().unwrap().block_on(async move {
+                let _turns = turns::begin(0);
+                speaker.publish("PUBLISH", "x", b"1", 10).unwrap();
+                speaker.publish("PUBLISH", "x", b"2", 10).unwrap();
+                said.send(speaker.lock().written).unwrap();
+                // A turn that is long.
+                may_go_on.recv().unwrap();
+                speaker.publish("PUBLISH", "x", b"4", 10).unwrap();
+                tokio::task::yield_now().await;
+            });
+        });
+        assert_eq!(was_said.await.unwrap(), 0, "nothing is written within the turn");
+        connection.publish("PUBLISH", "x", b"3", 10).unwrap();
+        assert_eq!(messages(&mut server, 3).await, ["1", "2", "3"], "nobody waits for the long turn");
+        go_on.send(()).unwrap();
+        assert_eq!(messages(&mut server, 1).await, ["4"]);
+        thread.join().unwrap();
+        server.write_all(b":0\r\n:0\r\n-NOPERM no\r\n:0\r\n").await.unwrap();
+        connection.all_answered().await;
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_ends_before_it_has_written_writes_at_its_end() {
+        let mut tasks = JoinSet::new();
+        let (connection, mut server) = pair(&mut tasks).await;
+        let speaker = connection.clone();
+        thread::spawn(move || {
+            Builder::new_current_thread().build().unwrap().block_on(async move {
+                let _turns = turns::begin(0);
+                speaker.publish("PUBLISH", "x", b"last", 10).unwrap();
+            });
+        });
+        assert_eq!(messages(&mut server, 1).await, ["last"]);
+    }
+
+    #[tokio::test]
+    async fn more_than_the_system_takes_is_written_when_it_takes_more() {
+        const EACH: usize = 1 << 20;
+        let mut tasks = JoinSet::new();
+        let (connection, mut server) = pair(&mut tasks).await;
+        for n in 0..24_u8 {
+            connection.publish("PUBLISH", "x", &vec![b'a' + n; EACH], 100).unwrap();
+        }
+        while !connection.lock().is_stuck {
+            tokio::task::yield_now().await;
+        }
+        let all = messages(&mut server, 24).await;
+        assert!(all.iter().zip(b'a'..).all(|(message, letter)| message.bytes().all(|byte| byte == letter)));
+        assert!(all.iter().all(|message| message.len() == EACH));
+    }
+
+    #[tokio::test]
+    async fn answers_find_who_has_asked() {
+        let mut tasks = JoinSet::new();
+        let (connection, mut server) = pair(&mut tasks).await;
+        let first = connection.ask(&["A"]);
+        let channels = ["x", "y"].map(Arc::from);
+        let subscribed = connection.about_channels("SUBSCRIBE", &channels);
+        let refused = connection.about_channels("SUBSCRIBE", &channels);
+        let last = connection.ask(&["B"]);
+        let push = ">3\r\n+subscribe\r\n+p:x\r\n:1\r\n";
+        let message = ">3\r\n+message\r\n+p:x\r\n+000000001\r\n";
+        let all = format!("+one\r\n{message}{push}{message}{push}-NO\r\n+two\r\n");
+        server.write_all(all.as_bytes()).await.unwrap();
+        assert_eq!(first.await.unwrap().text(), Some("one"));
+        subscribed.await.unwrap();
+        assert!(matches!(refused.await, Err(Over::Refused { error, .. }) if error == "NO"));
+        assert_eq!(last.await.unwrap().text(), Some("two"));
+        // It ends with the connection.
+        let never = connection.ask(&["C"]);
+        drop(server);
+        assert!(never.await.is_err());
+        assert_eq!(connection.publish("PUBLISH", "x", b"m", 10), Err(BusError::Down));
+    }
+
+    #[tokio::test]
+    async fn says_why_it_is_over() {
+        for (said, word) in [
+            ("-ERR max number of clients reached\r\n", "max number of clients"),
+            ("HTTP/1.1 400 Bad Request\r\n", "not RESP3"),
+            ("+OK\r\n", "nobody has asked"),
+            (">3\r\n+sunsubscribe\r\n+p:x\r\n:0\r\n", "slots have moved"),
+            ("", "closed the connection"),
+        ] {
+            let mut tasks = JoinSet::new();
+            let (_connection, mut server) = pair(&mut tasks).await;
+            server.write_all(said.as_bytes()).await.unwrap();
+            server.shutdown().await.unwrap();
+            let over = tasks.join_next().await.unwrap().unwrap().to_string();
+            assert!(over.contains(word), "{said:?}: {over}");
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::ConnectionInfo;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
@@ -12,7 +11,6 @@ use tracing::{debug, info, warn};
 use super::add;
 use super::channels::{Asked, Work};
 use super::connection::Connection;
-use super::lanes::Lanes;
 use super::listener::Listener;
 use super::over::{CONNECT_TIMEOUT, Over};
 use super::topology::{Finder, Topology};
@@ -32,30 +30,24 @@ const CHUNK: usize = 1000;
 pub(super) struct Link {
     listener: Listener,
     topology: Topology,
-    /// One for each server: what this node says leaves in one order, whichever thread says it.
+    /// One for each server.
     publishers: Vec<Arc<Connection>>,
-    /// For each lane, one for each server.
-    subscribers: Vec<Vec<Arc<Connection>>>,
+    /// The same.
+    subscribers: Vec<Arc<Connection>>,
 }
 
 /// What serves the connections, and watches them. The first that ends says why the link is over.
-type Tasks = JoinSet<Over>;
+pub(super) type Tasks = JoinSet<Over>;
 
 /// Keeps the bus linked until it is closed. `tried` is dropped when the first link is up, or was not to be had.
-pub(super) async fn keep(
-    listener: Listener,
-    lanes: Lanes,
-    mut finder: Finder,
-    name: String,
-    tried: oneshot::Sender<()>,
-) {
-    let (shared, lanes) = (Arc::clone(&listener.shared), Arc::new(lanes));
+pub(super) async fn keep(listener: Listener, mut finder: Finder, name: String, tried: oneshot::Sender<()>) {
+    let shared = Arc::clone(&listener.shared);
     let mut tried = Some(tried);
     let mut closing = shared.closing.subscribe();
     let mut outage = Outage { since: None, pause: FIRST_PAUSE };
     loop {
         let begun = tokio::select! {
-            begun = Link::begin(&listener, &lanes, &mut finder, &name) => begun,
+            begun = Link::begin(&listener, &mut finder, &name) => begun,
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let over = match begun {
@@ -96,54 +88,44 @@ pub(super) async fn keep(
 
 impl Link {
     /// Connects, and subscribes to everything that is wanted.
-    async fn begin(
-        listener: &Listener,
-        lanes: &Arc<Lanes>,
-        finder: &mut Finder,
-        name: &str,
-    ) -> Result<(Arc<Self>, Tasks), Over> {
+    async fn begin(listener: &Listener, finder: &mut Finder, name: &str) -> Result<(Arc<Self>, Tasks), Over> {
         let topology = finder.find().await?;
+        let (mut publishers, mut subscribers) = (Vec::new(), Vec::new());
         let mut tasks = JoinSet::new();
-        let mut publishers = Vec::new();
         for server in &topology.servers {
-            publishers.push(connect(server, listener, lanes, 0, &mut tasks).await?);
-        }
-        let mut subscribers = Vec::new();
-        for lane in 0..lanes.count() {
-            let mut of_lane = Vec::new();
-            for server in &topology.servers {
-                of_lane.push(connect(server, listener, lanes, lane, &mut tasks).await?);
+            for connections in [&mut publishers, &mut subscribers] {
+                connections.push(Connection::open(server, listener.clone(), &mut tasks).await?);
             }
-            subscribers.push(of_lane);
         }
         let link = Arc::new(Self { listener: listener.clone(), topology, publishers, subscribers });
-        let begun = async {
-            for connections in std::iter::once(&link.publishers).chain(&link.subscribers) {
-                for (connection, server) in connections.iter().zip(&link.topology.servers) {
-                    let greeted = connection.greet(server, name, link.topology.probe);
-                    let timed_out = Over::Timeout { server: Arc::clone(&connection.server) };
-                    timeout(CONNECT_TIMEOUT, greeted).await.unwrap_or(Err(timed_out))?;
-                }
-            }
-            for connection in link.connections() {
-                tasks.spawn(Arc::clone(connection).watch(link.topology.probe));
-            }
-            tokio::select! {
-                over = first(&mut tasks) => Err(over),
-                subscribed = link.subscribe_to_all() => subscribed,
-            }
+        let begun = tokio::select! {
+            biased;
+            over = first(&mut tasks) => Err(over),
+            begun = link.greet_and_subscribe(name) => begun,
         };
-        match begun.await {
-            Ok(()) => Ok((link, tasks)),
-            Err(over) => {
-                link.end(tasks).await;
-                Err(over)
+        if let Err(over) = begun {
+            link.end(tasks).await;
+            return Err(over);
+        }
+        for connection in link.connections() {
+            tasks.spawn(Arc::clone(connection).watch(link.topology.probe));
+        }
+        Ok((link, tasks))
+    }
+
+    async fn greet_and_subscribe(&self, name: &str) -> Result<(), Over> {
+        for connections in [&self.publishers, &self.subscribers] {
+            for (connection, server) in connections.iter().zip(&self.topology.servers) {
+                let greeted = connection.greet(server, name, self.topology.probe);
+                let timed_out = Over::Timeout { server: Arc::clone(&connection.server) };
+                timeout(CONNECT_TIMEOUT, greeted).await.unwrap_or(Err(timed_out))?;
             }
         }
+        self.subscribe_to_all().await
     }
 
     fn connections(&self) -> impl Iterator<Item = &Arc<Connection>> {
-        self.publishers.iter().chain(self.subscribers.iter().flatten())
+        self.publishers.iter().chain(&self.subscribers)
     }
 
     /// Serves until it is over, or the bus is closed and all that was published is answered for.
@@ -176,13 +158,17 @@ impl Link {
         self.publishers[server].publish(command, channel, message, self.listener.shared.queue_limit)
     }
 
-    /// Waits until all that the servers have taken by now has been told. What the link does not tell any more is lost.
-    pub async fn all_told(&self) {
-        // The answer comes behind all that is told before it.
-        let asked: Vec<_> =
-            self.subscribers.iter().flatten().map(|connection| connection.ask(&["PING"])).collect();
-        for answer in asked {
-            let _ = answer.await;
+    /// See [`Bus::settle`](crate::bus::Bus::settle). On one server, all comes in the order in which it was published.
+    pub async fn settle(&self) {
+        if self.topology.servers.len() == 1 {
+            return;
+        }
+        for connections in [&self.publishers, &self.subscribers] {
+            // The answer comes behind all that was said before it.
+            let asked: Vec<_> = connections.iter().map(|connection| connection.ask(&["PING"])).collect();
+            for answer in asked {
+                let _ = answer.await;
+            }
         }
     }
 
@@ -217,66 +203,57 @@ impl Link {
         }
     }
 
-    /// A channel that is given up is not heard any more when it is asked for again, perhaps on another lane: nothing is heard
-    /// twice.
     async fn carry_out(&self, work: Work) -> Result<(), Over> {
-        self.unsubscribe(work.give_up).await?;
+        self.unsubscribe(&work.give_up).await?;
         self.subscribe(&work.ask).await
     }
 
     /// Asks for channels. What the server has confirmed is in force, and whoever waits for it is told.
     async fn subscribe(&self, asked: &[Asked]) -> Result<(), Over> {
-        let places =
-            self.by_place(asked.iter().cloned().map(|asked| (asked.lane, asked)), |asked| &asked.channel);
-        for (connection, asked) in places {
+        for (server, asked) in self.by_server(asked, |(channel, _)| channel) {
             for chunk in asked.chunks(CHUNK) {
-                let names: Vec<_> = chunk.iter().map(|asked| Arc::clone(&asked.channel)).collect();
-                self.command(connection, ["SUBSCRIBE", "SSUBSCRIBE"], &names).await?;
+                let names: Vec<_> = chunk.iter().map(|(channel, _)| Arc::clone(channel)).collect();
+                self.command(server, ["SUBSCRIBE", "SSUBSCRIBE"], &names).await?;
                 self.listener.shared.channels().confirmed(chunk);
             }
         }
         Ok(())
     }
 
-    async fn unsubscribe(&self, channels: Vec<(usize, Arc<str>)>) -> Result<(), Over> {
-        for (connection, channels) in self.by_place(channels.into_iter(), |channel| channel) {
+    async fn unsubscribe(&self, channels: &[Arc<str>]) -> Result<(), Over> {
+        for (server, channels) in self.by_server(channels, |channel| channel) {
             for chunk in channels.chunks(CHUNK) {
-                self.command(connection, ["UNSUBSCRIBE", "SUNSUBSCRIBE"], chunk).await?;
+                self.command(server, ["UNSUBSCRIBE", "SUNSUBSCRIBE"], chunk).await?;
             }
         }
         Ok(())
     }
 
-    /// The connections that these are heard on, and which of them.
-    fn by_place<T>(
-        &self,
-        all: impl Iterator<Item = (usize, T)>,
-        channel: impl Fn(&T) -> &str,
-    ) -> Vec<(&Connection, Vec<T>)> {
-        let servers = self.topology.servers.len();
-        let connections = self.subscribers.iter().flatten();
-        let mut places: Vec<(&Connection, Vec<T>)> =
-            connections.map(|connection| (&**connection, Vec::new())).collect();
-        for (lane, one) in all {
-            let server = self.server_of(channel(&one));
-            places[lane * servers + server].1.push(one);
+    /// The servers that have any of these, and what they have.
+    fn by_server<T: Clone>(&self, all: &[T], channel: impl Fn(&T) -> &str) -> Vec<(usize, Vec<T>)> {
+        let mut parts = vec![Vec::new(); self.subscribers.len()];
+        for one in all {
+            parts[self.server_of(channel(one))].push(one.clone());
         }
-        places.retain(|(_, all)| !all.is_empty());
-        places
+        parts.into_iter().enumerate().filter(|(_, part)| !part.is_empty()).collect()
     }
 
     fn server_of(&self, channel: &str) -> usize {
-        self.topology.server_of(&format!("{}{channel}", self.listener.prefix))
+        match self.topology.servers.len() {
+            1 => 0,
+            _ => self.topology.server_of(&format!("{}{channel}", self.listener.prefix)),
+        }
     }
 
     /// Says it of all channels, and waits until the server has confirmed each. The classic command takes all of them at
     /// once; the sharded one only those of one slot, so there it is one for each.
     async fn command(
         &self,
-        connection: &Connection,
+        server: usize,
         [classic, sharded]: [&str; 2],
         channels: &[Arc<str>],
     ) -> Result<(), Over> {
+        let connection = &self.subscribers[server];
         if !self.topology.sharded {
             return connection.about_channels(classic, channels).await;
         }
@@ -289,38 +266,11 @@ impl Link {
     }
 }
 
-/// Connects, and begins to serve the connection where its lane is.
-async fn connect(
-    server: &ConnectionInfo,
-    listener: &Listener,
-    lanes: &Arc<Lanes>,
-    lane: usize,
-    tasks: &mut Tasks,
-) -> Result<Arc<Connection>, Over> {
-    let runtime = lanes.runtime_of(lane);
-    let name: Arc<str> = server.addr().to_string().into();
-    let (info, listener, lanes) = (server.clone(), listener.clone(), Arc::clone(lanes));
-    let opening = runtime.spawn(async move { Connection::open(&info, listener, lanes).await });
-    let (connection, reader) = match timeout(CONNECT_TIMEOUT, opening).await {
-        Ok(Ok(opened)) => opened?,
-        // The runtime of its lane is over.
-        Ok(Err(_)) => return Err(Over::Closed),
-        Err(_) => return Err(Over::Timeout { server: name }),
-    };
-    let connection = Arc::new(connection);
-    tasks.spawn_on(reader.serve(Arc::clone(&connection)), runtime);
-    Ok(connection)
-}
-
 /// Waits for the first sign that the link is over.
 async fn first(tasks: &mut Tasks) -> Over {
     match tasks.join_next().await {
         Some(Ok(over)) => over,
-        // The runtime of its lane is over, or the sink has panicked.
-        Some(Err(error)) => {
-            warn!(%error, "a connection of the cluster bus is not served any more");
-            Over::Closed
-        }
+        Some(Err(error)) => Over::Panic { error },
         None => Over::Closed,
     }
 }

@@ -6,10 +6,8 @@
 //! (`topology`); it is up when everything that is wanted is subscribed again. So there is no state of being half connected,
 //! and no repair that is not also the normal way to start.
 //!
-//! To each server goes one connection that publishes, and several that listen: one for each of the bus's threads (`lanes`).
-//! Whoever publishes writes by itself (`connection`); a channel is heard on the thread that asked for it. So where shards are
-//! such threads, a message between two clients wakes no thread but theirs and Redis. What is subscribed is a table without I/O
-//! (`channels`); the link carries out what it says.
+//! To each server go two connections: one publishes, one listens. Whoever publishes writes by itself (`connection`); what
+//! comes is read by one task. What is subscribed is a table without I/O (`channels`); the link carries out what it says.
 //!
 //! Pub/sub is all that the bus uses: it writes no keys. It never blocks a caller, and never gives up.
 //!
@@ -18,7 +16,6 @@
 mod channels;
 mod connection;
 pub(crate) mod keys;
-mod lanes;
 mod link;
 mod listener;
 mod over;
@@ -38,7 +35,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
 use self::channels::{Answer, Channels};
-use self::lanes::{Lanes, Threads};
 use self::link::Link;
 use self::listener::Listener;
 pub use self::sessions::{RedisSessions, RedisSessionsOptions};
@@ -46,7 +42,6 @@ pub(crate) use self::target::Target;
 pub use self::target::UrlError;
 use self::topology::Finder;
 use super::{Bus, BusError, BusFuture, Sink};
-use crate::reactor::Reactor;
 
 /// Which of Redis' two kinds of pub/sub is used. All nodes of a cluster must use the same: they do not hear each other
 /// otherwise.
@@ -82,9 +77,6 @@ pub struct RedisOptions {
     pub prefix: String,
     /// How the connections are named in `CLIENT LIST`.
     pub name: String,
-    /// Threads that publish and subscribe: they get connections of their own, and the sink is called on the one that has
-    /// subscribed first. What other threads subscribe to is heard on the runtime that the bus was started on.
-    pub reactors: Vec<Reactor>,
 }
 
 impl Default for RedisOptions {
@@ -96,7 +88,6 @@ impl Default for RedisOptions {
             queue_limit: 100_000,
             prefix: "socketio:".into(),
             name: "tokio-socketio".into(),
-            reactors: Vec::new(),
         }
     }
 }
@@ -124,8 +115,8 @@ pub struct RedisBusStats {
 
 /// One node's bus over Redis. Dropping it closes it.
 ///
-/// Messages of different channels may be told by several threads at the same time, and already while the sink is told that
-/// the link is restored.
+/// In a Redis Cluster, messages of different channels may be told by several threads at the same time, and with any server
+/// already while the sink is told that the link is restored.
 pub struct RedisBus {
     shared: Arc<Shared>,
 }
@@ -134,7 +125,8 @@ pub struct RedisBus {
 struct Shared {
     queue_limit: usize,
     publishing: RwLock<Publishing>,
-    threads: Threads,
+    /// Where the bus was started.
+    runtime: Handle,
     channels: Mutex<Channels>,
     /// The channels have work for the link.
     work: Notify,
@@ -169,6 +161,20 @@ fn add(counter: &AtomicU64, more: usize) {
 
 // Nothing that can panic runs under these locks.
 impl Shared {
+    /// Of a bus that is down. To be called on the runtime that it is started on.
+    fn new(queue_limit: usize, linger: Duration) -> Self {
+        Self {
+            queue_limit,
+            publishing: RwLock::new(Publishing::Down),
+            runtime: Handle::current(),
+            channels: Mutex::new(Channels::new(linger)),
+            work: Notify::new(),
+            counters: Counters::default(),
+            closing: watch::channel(false).0,
+            closed: watch::channel(false).0,
+        }
+    }
+
     fn link(&self) -> RwLockReadGuard<'_, Publishing> {
         self.publishing.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -201,23 +207,13 @@ impl RedisBus {
     /// the bus then keeps trying, and tells the sink that it is lost, and when it is restored.
     pub async fn connect(options: RedisOptions, sink: Arc<dyn Sink>) -> Result<Arc<Self>, UrlError> {
         let target = Target::parse(&options.url)?;
-        let lanes = Lanes::new(Handle::current(), options.reactors);
-        let shared = Arc::new(Shared {
-            queue_limit: options.queue_limit,
-            publishing: RwLock::new(Publishing::Down),
-            threads: lanes.threads(),
-            channels: Mutex::new(Channels::new(options.linger)),
-            work: Notify::new(),
-            counters: Counters::default(),
-            closing: watch::channel(false).0,
-            closed: watch::channel(false).0,
-        });
+        let shared = Arc::new(Shared::new(options.queue_limit, options.linger));
         let bus = Arc::new(Self { shared: Arc::clone(&shared) });
         let mut origin = [0; 8];
         getrandom::fill(&mut origin).expect("the operating system gives no random bytes");
         let listener = Listener { shared, sink, prefix: options.prefix.into(), origin };
         let (tried, first) = oneshot::channel();
-        tokio::spawn(link::keep(listener, lanes, Finder::new(target, options.pubsub), options.name, tried));
+        tokio::spawn(link::keep(listener, Finder::new(target, options.pubsub), options.name, tried));
         // It is dropped when the first attempt is over.
         let _ = first.await;
         Ok(bus)
@@ -270,8 +266,7 @@ impl Bus for RedisBus {
     }
 
     fn subscribe(&self, channel: &str) -> BusFuture<Result<(), BusError>> {
-        let lane = self.shared.threads.here();
-        let answer = self.shared.channels().subscribe(channel, lane);
+        let answer = self.shared.channels().subscribe(channel);
         match answer {
             Answer::Now(result) => Box::pin(std::future::ready(result)),
             Answer::Later(answer) => {
@@ -292,12 +287,12 @@ impl Bus for RedisBus {
         matches!(*self.shared.link(), Publishing::Up(_))
     }
 
-    fn all_told(&self) -> BusFuture<()> {
+    fn settle(&self) -> BusFuture<()> {
         let link = match &*self.shared.link() {
             Publishing::Up(link) => Arc::clone(link),
             _ => return Box::pin(std::future::ready(())),
         };
-        Box::pin(async move { link.all_told().await })
+        Box::pin(async move { link.settle().await })
     }
 
     fn close(&self) -> BusFuture<()> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::RedisError;
+use tokio::task::JoinError;
 
 use super::resp::Malformed;
 
@@ -47,6 +48,8 @@ pub(crate) enum Over {
     ClusterDown { server: Arc<str> },
     #[error("the URL names no server")]
     NoServer,
+    #[error("a task of the bus has failed: {error}")]
+    Panic { error: JoinError },
     #[error("it was closed")]
     Closed,
 }

@@ -65,8 +65,11 @@ pub(super) fn decode(input: &mut BytesMut) -> Result<Option<Value>, Malformed> {
     value(&mut whole).map(Some)
 }
 
-/// What stands in a line after its first letter, and where the next line begins; none, as long as there is no whole line.
-fn line(input: &[u8], at: usize) -> Result<Option<(u8, &[u8], usize)>, Malformed> {
+/// A line's first letter, what stands behind it, and where the next line begins.
+type Line<'a> = (u8, &'a [u8], usize);
+
+/// The line that begins there; none, as long as it is not whole.
+fn line(input: &[u8], at: usize) -> Result<Option<Line<'_>>, Malformed> {
     let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) else { return Ok(None) };
     match memchr(b'\n', &rest[..rest.len().min(MAX_LINE)]) {
         Some(end) if end >= 2 && rest[end - 1] == b'\r' => {

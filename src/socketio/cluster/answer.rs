@@ -1,16 +1,18 @@
 //! Answering what other nodes ask.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::questions::missing;
 use super::{Cluster, channel, wire_packet};
 use crate::bus::wire;
-use crate::ids::SocketId;
+use crate::ids::{Offset, SocketId};
 use crate::socketio::encode::Body;
 use crate::socketio::io::IoInner;
 use crate::socketio::op::{Op, Selection, Target};
@@ -91,9 +93,21 @@ impl WayBack {
         let Some(Found { session, had, missed }) = found else {
             return self.send(true, wire::Answer::NotKept);
         };
+        let events: Vec<_> = missed
+            .into_iter()
+            .map(|(offset, content)| (offset, content.frames(&session.namespace)))
+            .collect();
+        let (runtime, rooms) = (self.cluster.runtime.clone(), session.rooms);
+        runtime.spawn(async move {
+            // What was also sent to the other node must not come there behind this answer.
+            self.cluster.settle().await;
+            self.missed_in_parts(had, events, &rooms);
+        });
+    }
+
+    fn missed_in_parts(&self, had: Vec<Offset>, missed: Vec<(Offset, Bytes)>, rooms: &HashSet<Arc<str>>) {
         let (mut had, mut events, mut bytes) = (had, Vec::new(), 0);
-        for (offset, content) in missed {
-            let frames = content.frames(&session.namespace);
+        for (offset, frames) in missed {
             bytes += frames.len();
             events.push((offset, frames));
             if bytes > MISSED_IN_A_PART {
@@ -102,7 +116,7 @@ impl WayBack {
                 bytes = 0;
             }
         }
-        let rooms = session.rooms.iter().map(|room| Cow::Borrowed(&**room)).collect();
+        let rooms = rooms.iter().map(|room| Cow::Borrowed(&**room)).collect();
         self.send(true, wire::Answer::Missed { had, events, rooms });
     }
 

@@ -77,12 +77,10 @@ pub(crate) struct Cluster {
     bus: OnceLock<Arc<dyn Bus>>,
     number: AtomicU64,
     members: Mutex<Members>,
-    /// Held while an event is passed on that comes by several channels, and so perhaps on several threads.
-    copies: Mutex<()>,
     questions: Mutex<Questions>,
     handlers: RwLock<Handlers>,
     on_node_gone: RwLock<Option<OnNodeGone>>,
-    /// Rooms that this node has made sockets elsewhere join or leave, and until when that counts as just now.
+    /// Rooms that this node has made sockets elsewhere join, and until when that counts as just now.
     fresh: Mutex<HashMap<Arc<str>, Instant>>,
     has_fresh: AtomicBool,
     /// The way to the sessions that nodes leave to each other, if there are any.
@@ -100,7 +98,6 @@ impl Cluster {
             node: options.node.as_str().into(),
             run: u64::from_ne_bytes(random_bytes()),
             members: Mutex::new(Members::new(options.member_timeout)),
-            copies: Mutex::default(),
             options,
             bus: OnceLock::new(),
             number: AtomicU64::new(0),
@@ -206,23 +203,24 @@ impl Cluster {
         leave: &[Arc<str>],
     ) {
         let Some(selection) = wire_selection(io, of) else { return };
-        self.note_moves(join.iter().chain(leave));
-        let via = via.map_or(channel::ALL.into(), |node| channel::of_node(node).into());
+        self.note_joins(join);
         let (join, leave) = (borrowed(join), borrowed(leave));
-        self.publish(&[via], wire::Body::Rooms { of: selection, join, leave });
+        self.publish(&self.channels_of(of, via), wire::Body::Rooms { of: selection, join, leave });
     }
 
-    /// What is sent to these rooms next goes to all, for two reasons: other nodes may not have the rooms' channels yet, and
-    /// it must not overtake, on a channel of its own, what has moved the sockets.
-    fn note_moves<'a>(&self, rooms: impl Iterator<Item = &'a Arc<str>>) {
+    /// What is sent to these rooms next must not wait for other nodes to have their channels.
+    fn note_joins(&self, rooms: &[Arc<str>]) {
+        if rooms.is_empty() {
+            return;
+        }
         let now = Instant::now();
         let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         fresh.retain(|_, until| *until > now);
-        fresh.extend(rooms.map(|room| (room.clone(), now + FRESH)));
+        fresh.extend(rooms.iter().map(|room| (room.clone(), now + FRESH)));
         self.has_fresh.store(true, Ordering::Relaxed);
     }
 
-    /// Whether this node has just made sockets on other nodes join or leave one of these rooms.
+    /// Whether this node has just made sockets on other nodes join one of these rooms.
     fn is_fresh(&self, rooms: &[Arc<str>]) -> bool {
         if !self.has_fresh.load(Ordering::Relaxed) {
             return false;
@@ -350,10 +348,10 @@ impl Cluster {
         is_taken
     }
 
-    /// Waits until all has been told here that had reached this node before, on any channel.
-    async fn all_told(&self) {
+    /// Waits until all has been told here that had reached this node before, on any channel, and all has left that was said here.
+    async fn settle(&self) {
         if let Some(bus) = self.bus() {
-            bus.all_told().await;
+            bus.settle().await;
         }
     }
 
@@ -375,11 +373,7 @@ impl Cluster {
         }
     }
 
-    // What may panic under these locks leaves nothing half done.
-
-    fn lock_copies(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    // Nothing that can panic runs under these locks.
 
     fn lock_members(&self) -> std::sync::MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)

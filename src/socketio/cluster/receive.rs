@@ -19,7 +19,6 @@ use crate::ids::{Offset, Pid};
 use crate::proto::sio::Kind;
 use crate::socketio::encode::Body;
 use crate::socketio::io::IoInner;
-use crate::socketio::local;
 use crate::socketio::op::{Frames, Op, Selection, Target, Which};
 use crate::socketio::recovery::{Claim, Claimer, Content};
 use crate::socketio::{Args, RemoteSocket};
@@ -40,8 +39,7 @@ impl Sink for Receiver {
     fn message(&self, _: &str, message: Bytes) {
         let (Some(io), Some(cluster)) = (self.io.upgrade(), self.cluster.upgrade()) else { return };
         match Message::decode(&message) {
-            // Several threads hear the bus, and some of them are shards.
-            Ok(message) => local::by_mail(|| receive(&io, &cluster, message)),
+            Ok(message) => receive(&io, &cluster, message),
             Err(error) => tracing::debug!(%error, "a message of another node is not understood"),
         }
     }
@@ -68,9 +66,7 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
             }
         }
         wire::Body::Emit { to, volatile, offset, packet } => {
-            // Until the first copy is passed on, nothing goes past it that came behind another copy.
-            let _copies = (to.rooms.len() > 1).then(|| cluster.lock_copies());
-            if to.rooms.len() < 2 || cluster.lock_members().is_first(&node, number) {
+            if is_first(cluster, &node, number, &to) {
                 emit(io, &to, volatile, offset, &packet);
             }
         }
@@ -145,8 +141,8 @@ fn give(
     let (io, namespace) = (io.clone(), namespace.into());
     runtime.spawn(async move {
         let Some(recovery) = &io.recovery else { return way_back.missed(None) };
-        // What others sent before the question may have come by other channels.
-        way_back.cluster.all_told().await;
+        // What others sent before the question may come by other channels.
+        way_back.cluster.settle().await;
         recovery.emits.wait().await;
         let shard = recovery.shard_of(&pid);
         if shard >= io.shards() {
@@ -178,6 +174,11 @@ fn release(io: &Arc<IoInner>, pid: &str, namespace: &str, way_back: answer::WayB
 
 /// However long another node would have it wait.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// What may come by the channels of several rooms is done once.
+fn is_first(cluster: &Cluster, node: &str, number: u64, to: &wire::Selection<'_>) -> bool {
+    to.rooms.len() < 2 || cluster.lock_members().is_first(node, number)
+}
 
 fn emit(
     io: &Arc<IoInner>,

@@ -245,7 +245,7 @@ impl Cluster {
             (false, _) => Answer::Silence,
             (true, true) => {
                 // What the keeper knew when it answered, and this node was sent, too, may have come by other channels.
-                self.all_told().await;
+                self.settle().await;
                 Answer::Missed { had, events, rooms }
             }
             (true, false) => Answer::NotKept,

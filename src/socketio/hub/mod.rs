@@ -109,12 +109,6 @@ pub struct SocketIo {
     reassembly: Reassembly,
 }
 
-impl Drop for Hub {
-    fn drop(&mut self) {
-        local::leave();
-    }
-}
-
 impl Hub {
     /// The hub of a shard.
     pub(super) fn new(id: ShardId, io: Arc<IoInner>) -> Self {
@@ -242,9 +236,7 @@ impl App for Hub {
     fn mail(&mut self, core: &mut Core, op: Op) {
         // What was asked for on this thread was so before this came, or at the same time.
         self.fulfil(core);
-        let has_joined = op.joins_rooms();
         self.wish(core, op, &[]);
-        self.io.mail_done(self.id, has_joined);
         self.fulfil(core);
     }
 

@@ -95,6 +95,9 @@ impl Hub {
                 for member in self.select(&target) {
                     self.move_rooms(member.socket, &join, &leave);
                 }
+                if !join.is_empty() {
+                    self.io.joined(self.id);
+                }
             }
             Op::Disconnect { target, close } => {
                 self.put_out_absent(&target);

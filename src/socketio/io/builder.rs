@@ -1,6 +1,7 @@
 //! The options of a server, one method each.
 
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use super::{Allow, Io, IoInner, Options};
@@ -75,7 +76,7 @@ impl IoBuilder {
             recovery: (!self.recovery.window.is_zero()).then(|| Recovery::new(self.recovery)),
             poster: Poster::new(shards),
             places: Places::new(shards),
-            threads: Mutex::default(),
+            listened: AtomicBool::new(false),
             namespaces: RwLock::default(),
             cluster: OnceLock::new(),
         });
