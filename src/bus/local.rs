@@ -288,6 +288,7 @@ mod tests {
     }
 
     contract::contract_tests!(LocalExchange::default(), LocalExchange::with_linger(contract::LINGER));
+    contract::fence_tests!(LocalExchange::default());
 
     #[tokio::test]
     async fn a_cut_bus_hears_and_says_nothing_until_it_is_mended() {

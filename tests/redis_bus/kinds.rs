@@ -56,6 +56,7 @@ mod classic {
     }
 
     contract::contract_tests!(nodes(Duration::ZERO), nodes(LINGER));
+    contract::fence_tests!(nodes(Duration::ZERO));
 }
 
 mod sharded {
@@ -69,6 +70,7 @@ mod sharded {
     }
 
     contract::contract_tests!(nodes(Duration::ZERO), nodes(LINGER));
+    contract::fence_tests!(nodes(Duration::ZERO));
 }
 
 mod redis_6 {
@@ -102,6 +104,7 @@ mod redis_6 {
     }
 
     contract::contract_tests!(nodes_or_leave_out!(Duration::ZERO), nodes_or_leave_out!(LINGER));
+    contract::fence_tests!(nodes_or_leave_out!(Duration::ZERO));
 
     #[tokio::test]
     async fn sharded_is_not_to_be_had() {
@@ -132,6 +135,7 @@ mod cluster {
     mod sharded {
         use super::*;
         contract::contract_tests!(nodes(PubSubMode::Auto, Duration::ZERO), nodes(PubSubMode::Auto, LINGER));
+        contract::fence_tests!(nodes(PubSubMode::Auto, Duration::ZERO));
     }
 
     mod classic {

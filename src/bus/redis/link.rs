@@ -158,11 +158,8 @@ impl Link {
         self.publishers[server].publish(command, channel, message, self.listener.shared.queue_limit)
     }
 
-    /// See [`Bus::settle`](crate::bus::Bus::settle). On one server, all comes in the order in which it was published.
+    /// See [`Bus::settle`](crate::bus::Bus::settle).
     pub async fn settle(&self) {
-        if self.topology.servers.len() == 1 {
-            return;
-        }
         for connections in [&self.publishers, &self.subscribers] {
             // The answer comes behind all that was said before it.
             let asked: Vec<_> = connections.iter().map(|connection| connection.ask(&["PING"])).collect();

@@ -115,8 +115,9 @@ pub struct RedisBusStats {
 
 /// One node's bus over Redis. Dropping it closes it.
 ///
-/// In a Redis Cluster, messages of different channels may be told by several threads at the same time, and with any server
-/// already while the sink is told that the link is restored.
+/// With classic pub/sub in a Redis Cluster, [`Bus::settle`] does not wait for what its servers have not told each other yet.
+/// With sharded, messages of different channels may be told by several threads at the same time. With any,
+/// messages may be told already while the sink is told that the link is restored.
 pub struct RedisBus {
     shared: Arc<Shared>,
 }
