@@ -31,3 +31,17 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    #[test]
+    fn what_is_accepted_sends_at_once() {
+        let (address, listeners) = bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        listeners[0].set_nonblocking(false).unwrap();
+        let _client = TcpStream::connect(address).unwrap();
+        assert!(listeners[0].accept().unwrap().0.nodelay().unwrap());
+    }
+}
