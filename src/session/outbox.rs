@@ -163,6 +163,12 @@ impl Outbox {
         }
     }
 
+    /// What is to be sent, where it is one piece.
+    pub fn only(&self) -> Option<&[u8]> {
+        let queue = self.queue.as_ref()?;
+        (queue.segments.len() == 1).then(|| &queue.segments[0].bytes()[queue.sent..])
+    }
+
     /// Fills `slices` with what is to be sent next; how many were filled.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let Some(queue) = &self.queue else { return 0 };

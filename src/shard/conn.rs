@@ -108,10 +108,13 @@ impl Conn {
     /// Writes what is to be written, in as few system calls as it takes.
     pub fn flush(&mut self, key: Key) -> Written {
         while !self.out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let written = match self.out.io_slices(&mut slices) {
-                1 => self.stream.try_write(&slices[0]),
-                n => self.stream.try_write_vectored(&slices[..n]),
+            let written = match self.out.only() {
+                Some(bytes) => self.stream.try_write(bytes),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                    let filled = self.out.io_slices(&mut slices);
+                    self.stream.try_write_vectored(&slices[..filled])
+                }
             };
             match written {
                 Ok(n) => self.out.advance(n),

@@ -25,7 +25,23 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    // Small frames must not wait for the peer's delayed acks. What is accepted has it from here.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    #[test]
+    fn what_is_accepted_sends_at_once() {
+        let (address, listeners) = bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        listeners[0].set_nonblocking(false).unwrap();
+        let _client = TcpStream::connect(address).unwrap();
+        assert!(listeners[0].accept().unwrap().0.nodelay().unwrap());
+    }
 }

@@ -56,17 +56,14 @@ impl<M> Mailboxes<M> {
         Ok(())
     }
 
-    /// Names the task that is to be woken for mail to this shard.
-    pub fn set_waker(&self, shard: ShardId, waker: &Waker) {
-        if let Some(mut mailbox) = self.lock(shard) {
-            mailbox.shard = Some(waker.clone());
-        }
-    }
-
-    /// Moves a shard's mail into `into`, which must be empty.
-    pub fn take(&self, shard: ShardId, into: &mut Vec<M>) {
+    /// Moves a shard's mail into `into`, which must be empty. `waker` names the task that is to be woken for mail from
+    /// then on.
+    pub fn take(&self, shard: ShardId, waker: &Waker, into: &mut Vec<M>) {
         if let Some(mut mailbox) = self.lock(shard) {
             std::mem::swap(&mut mailbox.mail, into);
+            if !mailbox.shard.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                mailbox.shard = Some(waker.clone());
+            }
         }
     }
 
@@ -91,12 +88,12 @@ mod tests {
         mailboxes.post(1, 'a').unwrap();
         mailboxes.post(1, 'b').unwrap();
         let mut mail = Vec::new();
-        mailboxes.take(0, &mut mail);
+        mailboxes.take(0, Waker::noop(), &mut mail);
         assert!(mail.is_empty());
-        mailboxes.take(1, &mut mail);
+        mailboxes.take(1, Waker::noop(), &mut mail);
         assert_eq!(mail, ['a', 'b']);
         mail.clear();
-        mailboxes.take(1, &mut mail);
+        mailboxes.take(1, Waker::noop(), &mut mail);
         assert!(mail.is_empty());
     }
 

@@ -249,8 +249,6 @@ impl<A: App> Shard<A> {
             && !is_trusted(remote.ip(), &self.core.limits.trusted_proxies);
         let ip = by_address.then(|| remote.ip().to_canonical());
         let welcome = self.core.node.connected(ip, &self.core.limits);
-        // Small frames must not wait for the peer's delayed acks. It fails only where the peer has gone.
-        let _ = stream.set_nodelay(true);
         let phase = Phase::Http(Box::new(http::Http::new(remote)));
         let key = self.core.conns.insert_with(|_| Conn::new(stream, phase, ip.map(Box::new)));
         match welcome {

@@ -14,15 +14,24 @@ const _: () = assert!(usize::BITS == 64, "a key is packed into a pointer's 64 bi
 
 thread_local! {
     static READY: RefCell<Vec<Key>> = const { RefCell::new(Vec::new()) };
+    /// `None` while it runs: it looks for what is to be done before it waits.
     static SHARD: Cell<Option<Waker>> = const { Cell::new(None) };
 }
 
-/// Names the task that is to run when a connection of this thread is ready.
-pub fn set_shard_waker(waker: &Waker) {
-    SHARD.set(Some(waker.clone()));
+/// The shard's task runs: until it waits again there is no need to wake it.
+pub fn begin_turn() {
+    SHARD.set(None);
 }
 
-/// Wakes this thread's shard.
+/// The shard's task waits, and runs again when a connection of this thread is ready, or is so already.
+pub fn end_turn(waker: &Waker) {
+    SHARD.set(Some(waker.clone()));
+    if READY.with_borrow(|ready| !ready.is_empty()) {
+        wake_shard();
+    }
+}
+
+/// Wakes this thread's shard, if it waits.
 pub fn wake_shard() {
     SHARD.with(|shard| {
         let waker = shard.take();
@@ -95,15 +104,22 @@ mod tests {
     #[test]
     fn waking_notes_the_key_and_wakes_the_shard_once() {
         let count = Arc::new(Count(AtomicUsize::new(0)));
-        set_shard_waker(&Waker::from(count.clone()));
+        let woken = || count.0.load(Ordering::Relaxed);
+        let shard = Waker::from(count.clone());
         let keys = [Key { slot: 7, generation: u32::MAX }, Key { slot: u32::MAX, generation: 0 }];
         let wakers = keys.map(waker);
+        end_turn(&shard);
         wakers[0].wake_by_ref();
         wakers[1].wake_by_ref();
-        assert_eq!(count.0.load(Ordering::Relaxed), 1, "the shard is woken for the first only");
+        assert_eq!(woken(), 1, "the shard is woken for the first only");
         let mut ready = Vec::new();
         take(&mut ready);
         assert_eq!(ready, keys);
+        begin_turn();
+        wakers[0].wake_by_ref();
+        assert_eq!(woken(), 1, "it runs");
+        end_turn(&shard);
+        assert_eq!(woken(), 2, "it is not to wait");
         assert!(wakers[0].will_wake(&waker(keys[0])) && !wakers[0].will_wake(&wakers[1]));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
@@ -32,10 +32,9 @@ impl<A: App> Shard<A> {
     }
 
     fn turn(&mut self, context: &mut Context<'_>, sleep: Pin<&mut Sleep>) -> Poll<()> {
-        ready::set_shard_waker(context.waker());
-        self.core.mailboxes.set_waker(self.core.id, context.waker());
+        ready::begin_turn();
         self.core.now = Time(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX));
-        self.read_mail();
+        self.read_mail(context.waker());
         self.read_ready();
         self.fire_timers();
         self.accept(context);
@@ -44,12 +43,13 @@ impl<A: App> Shard<A> {
             return Poll::Ready(());
         }
         self.sleep(context, sleep);
+        ready::end_turn(context.waker());
         Poll::Pending
     }
 
-    fn read_mail(&mut self) {
+    fn read_mail(&mut self, waker: &Waker) {
         let mut mail = std::mem::take(&mut self.mail);
-        self.core.mailboxes.take(self.core.id, &mut mail);
+        self.core.mailboxes.take(self.core.id, waker, &mut mail);
         for mail in mail.drain(..) {
             match mail {
                 Mail::App(mail) => self.app.mail(&mut self.core, mail),
@@ -166,15 +166,14 @@ impl<A: App> Shard<A> {
         if entry.session.poll_timeout() <= now {
             let settings = &self.core.mounts[usize::from(entry.mount)].settings;
             entry.session.handle_timeout(settings, now);
-            self.core.touch(key);
         }
-        if let Some(entry) = self.core.sessions.get_mut(key)
-            && entry.deadline <= now
-        {
+        if entry.deadline <= now {
             entry.deadline = Time::NEVER;
             self.app.timeout(&mut self.core, key);
         }
-        self.core.arm(key);
+        // Not with the others at the end: when many pings are due, each leaves while its session is in the caches.
+        self.settle(key);
+        self.flush_all();
     }
 
     /// Carries out what the sessions want, and writes what there is to write, until there is nothing.
@@ -184,13 +183,25 @@ impl<A: App> Shard<A> {
             if self.core.dirty_sessions.is_empty() && self.core.dirty_conns.is_empty() {
                 return;
             }
-            while let Some(key) = self.core.dirty_sessions.pop() {
+            let mut next = 0;
+            while let Some(key) = self.core.dirty_sessions.get(next).copied() {
+                next += 1;
                 self.settle(key);
             }
-            while let Some(key) = self.core.dirty_conns.pop() {
-                self.flush(key);
-            }
+            self.core.dirty_sessions.clear();
+            self.flush_all();
         }
+    }
+
+    /// In the order in which they were listed: a client that hears the noop of an upgrade before the probe's answer would
+    /// poll once more.
+    fn flush_all(&mut self) {
+        let mut next = 0;
+        while let Some(key) = self.core.dirty_conns.get(next).copied() {
+            next += 1;
+            self.flush(key);
+        }
+        self.core.dirty_conns.clear();
     }
 
     fn settle(&mut self, key: Key) {

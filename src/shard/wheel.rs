@@ -17,6 +17,8 @@ pub struct Wheel<T> {
     tick_ms: u64,
     /// The last tick whose entries have fired.
     done: u64,
+    /// No entry is due in an earlier tick than this.
+    next: u64,
     len: usize,
 }
 
@@ -27,6 +29,7 @@ impl<T: Copy> Wheel<T> {
             slots: (0..SLOTS).map(|_| Vec::new()).collect(),
             tick_ms: u64::try_from(tick.as_millis()).unwrap_or(u64::MAX).max(1),
             done: 0,
+            next: 0,
             len: 0,
         }
     }
@@ -37,6 +40,7 @@ impl<T: Copy> Wheel<T> {
             return;
         }
         let tick = at.0.div_ceil(self.tick_ms).max(self.done + 1);
+        self.next = self.next.min(tick);
         self.slots[(tick % SLOTS) as usize].push((tick, owner));
         self.len += 1;
     }
@@ -68,15 +72,15 @@ impl<T: Copy> Wheel<T> {
     }
 
     /// When [`Wheel::advance`] is due next.
-    pub fn next(&self) -> Time {
+    pub fn next(&mut self) -> Time {
         if self.len == 0 {
             return Time::NEVER;
         }
         // The first slot with any entry; it may hold only entries of later revolutions, which costs a visit.
-        let next = (self.done + 1..=self.done + SLOTS)
-            .find(|tick| !self.slots[(tick % SLOTS) as usize].is_empty())
-            .unwrap_or(self.done + SLOTS);
-        Time(next * self.tick_ms)
+        let (first, last) = (self.next.max(self.done + 1), self.done + SLOTS);
+        let is_used = |tick: &u64| !self.slots[(tick % SLOTS) as usize].is_empty();
+        self.next = (first..=last).find(is_used).unwrap_or(last);
+        Time(self.next * self.tick_ms)
     }
 }
 

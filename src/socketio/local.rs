@@ -35,23 +35,27 @@ pub fn is_here(server: usize, shard: ShardId) -> bool {
 
 /// Asks this thread's shard.
 pub fn ask(op: Op) {
+    note(|wishes| wishes.ops.push(op));
+}
+
+/// Asks this thread's shard to send what `write` writes.
+pub fn send(target: Target, volatile: bool, offset: Option<Offset>, write: impl FnOnce(&mut Vec<u8>)) {
+    note(|wishes| {
+        let before = wishes.frames.len();
+        write(&mut wishes.frames);
+        let frames = Frames::Local(wishes.frames.len() - before);
+        wishes.ops.push(Op::Send { target, frames, volatile, offset });
+    });
+}
+
+fn note(wish: impl FnOnce(&mut Wishes)) {
     let first = WISHES.with_borrow_mut(|wishes| {
-        wishes.ops.push(op);
+        wish(wishes);
         wishes.ops.len() == 1
     });
     if first {
         wake_shard();
     }
-}
-
-/// Asks this thread's shard to send what `write` writes.
-pub fn send(target: Target, volatile: bool, offset: Option<Offset>, write: impl FnOnce(&mut Vec<u8>)) {
-    let length = WISHES.with_borrow_mut(|wishes| {
-        let before = wishes.frames.len();
-        write(&mut wishes.frames);
-        wishes.frames.len() - before
-    });
-    ask(Op::Send { target, frames: Frames::Local(length), volatile, offset });
 }
 
 /// Takes all that was asked for, and leaves `empty` to be filled. `false`: nothing was.

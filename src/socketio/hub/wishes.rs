@@ -45,7 +45,7 @@ impl Hub {
                 volatile,
                 offset,
             } => {
-                let member = self.member(&id).filter(|_| self.is_connected(&id));
+                let member = self.connected(&id);
                 if let Some(offset) = offset
                     && !self.remember(core, offset, &target, member.is_some(), || frames.content(local))
                     && matches!(target, Target::Socket(_))
@@ -155,8 +155,10 @@ impl Hub {
         }
     }
 
-    fn is_connected(&self, id: &SocketId) -> bool {
-        self.find(id).and_then(|key| self.sockets.get(key)).is_some_and(|entry| entry.place.is_some())
+    fn connected(&self, id: &SocketId) -> Option<Member> {
+        let socket = self.find(id)?;
+        let entry = self.sockets.get(socket).filter(|entry| entry.place.is_some())?;
+        Some(Member { socket, session: entry.session })
     }
 
     /// Remembers an event that is sent, if anybody here is sent it or may come to miss it; whether that is so.
