@@ -13,6 +13,8 @@ use super::op::{Frames, Op, Selection, Target, Which};
 use super::{AckError, Answers, Found, FromArgs, Payload, RemoteSocket, Socket};
 use crate::bus::wire;
 use crate::close::CloseReason;
+#[cfg(feature = "node")]
+use crate::ids::ShardId;
 use crate::ids::{Offset, SocketId};
 use crate::proto::sio::Kind;
 
@@ -41,6 +43,9 @@ pub struct Broadcast {
 enum Reach {
     Everywhere,
     Here,
+    /// On this shard of this node.
+    #[cfg(feature = "node")]
+    On(ShardId),
     /// On this other node.
     There(Arc<str>),
 }
@@ -58,6 +63,20 @@ impl Broadcast {
         self
     }
 
+    /// As [`Broadcast::to`], with a name that is shared.
+    #[cfg(feature = "node")]
+    pub(crate) fn to_shared(mut self, room: &Arc<str>) -> Self {
+        self.selection.rooms.push(room.clone());
+        self
+    }
+
+    /// Not this one.
+    #[cfg(feature = "node")]
+    pub(crate) fn skip(mut self, socket: SocketId) -> Self {
+        self.selection.skip = Some(socket);
+        self
+    }
+
     /// None of those in this room.
     pub fn except<'a>(mut self, room: impl Into<Cow<'a, str>>) -> Self {
         self.selection.except.push(room.into().into());
@@ -67,6 +86,13 @@ impl Broadcast {
     /// Only those on this node. (There is only this node, unless the server is a member of a cluster.)
     pub fn local(mut self) -> Self {
         self.reach = Reach::Here;
+        self
+    }
+
+    /// Only those on the shard of this socket, which is on this node.
+    #[cfg(feature = "node")]
+    pub(crate) fn beside(mut self, socket: &Socket) -> Self {
+        self.reach = Reach::On(socket.shard());
         self
     }
 
@@ -101,8 +127,11 @@ impl Broadcast {
 
     /// Asks this node's shards, if the sockets may be here.
     fn post(&self, op: impl Fn(Target) -> Op) {
-        if !matches!(self.reach, Reach::There(_)) {
-            self.io.post_all(self.target(), op);
+        match self.reach {
+            Reach::Everywhere | Reach::Here => self.io.post_all(self.target(), op),
+            #[cfg(feature = "node")]
+            Reach::On(shard) => _ = self.io.post_to(shard, op(self.target())),
+            Reach::There(_) => (),
         }
     }
 
@@ -110,6 +139,8 @@ impl Broadcast {
     fn elsewhere(&self) -> Option<(&Arc<Cluster>, Option<&str>)> {
         match &self.reach {
             Reach::Here => None,
+            #[cfg(feature = "node")]
+            Reach::On(_) => None,
             Reach::Everywhere => Some((self.io.cluster()?, None)),
             Reach::There(node) => Some((self.io.cluster()?, Some(node))),
         }
