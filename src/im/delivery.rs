@@ -15,7 +15,8 @@ use tokio::runtime::Handle;
 
 use super::inbox::{GAP_PATIENCE, Gap, Inbox, Place, Push};
 use super::room::Room;
-use crate::socketio::{Io, Socket};
+use crate::ids::SocketId;
+use crate::socketio::Io;
 use crate::store::{
     Conversation, MAX_SYNC_LIMIT, Message, Store, StoreError, StoreExt as _, Timestamp, messages,
 };
@@ -37,7 +38,7 @@ struct Open {
     name: Arc<str>,
     connections: usize,
     /// The connection that it was opened for, as long as there was no other one.
-    only: Option<Socket>,
+    only: Option<SocketId>,
     inbox: Inbox,
 }
 
@@ -59,15 +60,15 @@ impl Delivery {
     }
 
     /// A connection has come that is in this room, which has that name; `None` for one that may come.
-    pub fn open(&self, room: Room, name: &Arc<str>, connection: Option<&Socket>) {
+    pub fn open(&self, room: Room, name: &Arc<str>, connection: Option<SocketId>) {
         match self.lock(room).entry(room) {
             Entry::Occupied(mut open) => {
                 open.get_mut().connections += 1;
                 open.get_mut().only = None;
             }
             Entry::Vacant(place) => {
-                let (name, only) = (name.clone(), connection.cloned());
-                place.insert(Open { name, connections: 1, only, inbox: Inbox::new(Timestamp::now()) });
+                let (name, inbox) = (name.clone(), Inbox::new(Timestamp::now()));
+                place.insert(Open { name, connections: 1, only: connection, inbox });
             }
         }
     }
@@ -125,7 +126,7 @@ impl Delivery {
             let Some(open) = inboxes.get_mut(&room) else { continue };
             let mut out = Vec::new();
             let must_look = handle(&mut open.inbox, Instant::now(), &mut out);
-            self.give_out(&open.name, open.only.as_ref(), &out);
+            self.give_out(&open.name, open.only, &out);
             drop(inboxes);
             if must_look {
                 self.look_after(room, GAP_PATIENCE);
@@ -134,21 +135,16 @@ impl Delivery {
     }
 
     /// Sends messages to a room's members here, of which there may be but one. To be called under the lock of its inbox.
-    fn give_out(&self, room: &Arc<str>, only: Option<&Socket>, pushes: &[Push]) {
-        // Those who are about to come may do so on any shard.
+    fn give_out(&self, room: &Arc<str>, only: Option<SocketId>, pushes: &[Push]) {
         let only = only.filter(|_| !self.io.is_anybody_coming_back());
         for push in pushes {
             // A private message is pushed to the sender's other devices. Of a group, every member gets everything.
             let is_private = matches!(push.conversation, Conversation::Private { .. });
             let except = push.sender.filter(|_| is_private);
-            if except.is_some() && except == only.map(Socket::id) {
+            if except.is_some() && except == only {
                 continue;
             }
-            let mut members = self.io.sockets().to_shared(room).offset(push.offset());
-            members = match only {
-                Some(socket) => members.beside(socket),
-                None => members.local(),
-            };
+            let mut members = self.io.sockets().to_shared(room).local().offset(push.offset());
             if let Some(sender) = except {
                 members = members.skip(sender);
             }

@@ -201,7 +201,7 @@ impl Roster {
     /// The inbox is open before the first message can be for the connection.
     fn join(&self, socket: &Socket, room: Room) {
         let name = room.name();
-        self.delivery.open(room, &name, Some(socket));
+        self.delivery.open(room, &name, Some(socket.id()));
         socket.join(name);
     }
 

@@ -13,8 +13,6 @@ use super::op::{Frames, Op, Selection, Target, Which};
 use super::{AckError, Answers, Found, FromArgs, Payload, RemoteSocket, Socket};
 use crate::bus::wire;
 use crate::close::CloseReason;
-#[cfg(feature = "node")]
-use crate::ids::ShardId;
 use crate::ids::{Offset, SocketId};
 use crate::proto::sio::Kind;
 
@@ -43,9 +41,6 @@ pub struct Broadcast {
 enum Reach {
     Everywhere,
     Here,
-    /// On this shard of this node.
-    #[cfg(feature = "node")]
-    On(ShardId),
     /// On this other node.
     There(Arc<str>),
 }
@@ -89,13 +84,6 @@ impl Broadcast {
         self
     }
 
-    /// Only those on the shard of this socket, which is on this node.
-    #[cfg(feature = "node")]
-    pub(crate) fn beside(mut self, socket: &Socket) -> Self {
-        self.reach = Reach::On(socket.shard());
-        self
-    }
-
     /// Only those on this node: `None` for this one.
     pub(super) fn at(mut self, node: Option<Arc<str>>) -> Self {
         self.reach = node.map_or(Reach::Here, Reach::There);
@@ -127,11 +115,8 @@ impl Broadcast {
 
     /// Asks this node's shards, if the sockets may be here.
     fn post(&self, op: impl Fn(Target) -> Op) {
-        match self.reach {
-            Reach::Everywhere | Reach::Here => self.io.post_all(self.target(), op),
-            #[cfg(feature = "node")]
-            Reach::On(shard) => _ = self.io.post_to(shard, op(self.target())),
-            Reach::There(_) => (),
+        if !matches!(self.reach, Reach::There(_)) {
+            self.io.post_all(self.target(), op);
         }
     }
 
@@ -139,8 +124,6 @@ impl Broadcast {
     fn elsewhere(&self) -> Option<(&Arc<Cluster>, Option<&str>)> {
         match &self.reach {
             Reach::Here => None,
-            #[cfg(feature = "node")]
-            Reach::On(_) => None,
             Reach::Everywhere => Some((self.io.cluster()?, None)),
             Reach::There(node) => Some((self.io.cluster()?, Some(node))),
         }

@@ -81,11 +81,6 @@ impl Socket {
         self.io().post_to(self.0.shard, op);
     }
 
-    #[cfg(feature = "node")]
-    pub(super) fn shard(&self) -> ShardId {
-        self.0.shard
-    }
-
     pub(super) fn io(&self) -> &Arc<IoInner> {
         &self.0.io
     }
