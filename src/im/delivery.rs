@@ -136,6 +136,7 @@ impl Delivery {
 
     /// Sends messages to a room's members here, of which there may be but one. To be called under the lock of its inbox.
     fn give_out(&self, room: &Arc<str>, only: Option<SocketId>, pushes: &[Push]) {
+        // Who is on the way back may be one more.
         let only = only.filter(|_| !self.io.is_anybody_coming_back());
         for push in pushes {
             // A private message is pushed to the sender's other devices. Of a group, every member gets everything.

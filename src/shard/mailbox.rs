@@ -59,6 +59,7 @@ impl<M> Mailboxes<M> {
 
     /// Does something that posts much from this thread: no shard is woken before it is over, though one that is awake may
     /// read what there is.
+    #[cfg(feature = "node")]
     pub fn together(&self, post: impl FnOnce()) {
         let quiet = Quiet(QUIET.replace(true));
         post();
@@ -114,8 +115,10 @@ thread_local! {
 }
 
 /// What [`QUIET`] was, and is again when this is dropped.
+#[cfg(feature = "node")]
 struct Quiet(bool);
 
+#[cfg(feature = "node")]
 impl Drop for Quiet {
     fn drop(&mut self) {
         QUIET.set(self.0);
@@ -143,6 +146,7 @@ mod tests {
         assert!(mail.is_empty());
     }
 
+    #[cfg(feature = "node")]
     #[test]
     fn a_shard_is_woken_once_for_what_is_posted_together() {
         struct Count(AtomicUsize);
