@@ -145,7 +145,7 @@ impl Delivery {
             if except.is_some() && except == only {
                 continue;
             }
-            let mut members = self.io.sockets().to_shared(room).local().offset(push.offset());
+            let mut members = self.io.sockets().in_room(room).local().offset(push.offset());
             if let Some(sender) = except {
                 members = members.skip(sender);
             }

@@ -60,7 +60,7 @@ impl Broadcast {
 
     /// As [`Broadcast::to`], with a name that is shared.
     #[cfg(feature = "node")]
-    pub(crate) fn to_shared(mut self, room: &Arc<str>) -> Self {
+    pub(crate) fn in_room(mut self, room: &Arc<str>) -> Self {
         self.selection.rooms.push(room.clone());
         self
     }
