@@ -36,14 +36,35 @@ impl Timestamp {
     pub fn unix_ms(self) -> i64 {
         self.0
     }
+
+    /// Each message has several of them, so this does without `fmt`.
+    fn write(self, text: &mut [u8; 24]) -> &str {
+        let (year, month, day) = civil_from_days(self.0.div_euclid(MS_PER_DAY));
+        let ms = self.0.rem_euclid(MS_PER_DAY);
+        let (hour, minute, second, ms) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
+        *text = *b"0000-00-00T00:00:00.000Z";
+        let fields = [
+            (0..4, year),
+            (5..7, month),
+            (8..10, day),
+            (11..13, hour),
+            (14..16, minute),
+            (17..19, second),
+            (20..23, ms),
+        ];
+        for (place, mut number) in fields {
+            for digit in text[place].iter_mut().rev() {
+                *digit += (number % 10) as u8;
+                number /= 10;
+            }
+        }
+        std::str::from_utf8(text).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil_from_days(self.0.div_euclid(MS_PER_DAY));
-        let ms = self.0.rem_euclid(MS_PER_DAY);
-        let (hour, minute, second, ms) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+        f.write_str(self.write(&mut [0; 24]))
     }
 }
 
@@ -66,13 +87,13 @@ impl FromStr for Timestamp {
         let seconds = (digits(11, 13)? * 60 + digits(14, 16)?) * 60 + digits(17, 19)?;
         let parsed = Self::from_unix_ms(days * MS_PER_DAY + seconds * 1000 + digits(20, 23)?);
         // Written again it must be the same text: refuses the 31st of February, hour 25 and wrong separators.
-        if parsed.to_string() == text { Ok(parsed) } else { Err(ParseTimestampError) }
+        if parsed.write(&mut [0; 24]) == text { Ok(parsed) } else { Err(ParseTimestampError) }
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.write(&mut [0; 24]))
     }
 }
 

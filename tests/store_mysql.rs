@@ -17,7 +17,8 @@ use mysql_async::prelude::Queryable as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_socketio::store::{
-    Conversation, Message, MysqlOptions, MysqlStore, NewMessage, Store, StoreError, StoreExt as _, Target,
+    Appended, Conversation, Message, MysqlOptions, MysqlStore, NewMessage, Store, StoreError, StoreExt as _,
+    Target,
 };
 
 /// How long anything may take before a test gives up. No test waits so long when all is well.
@@ -199,10 +200,15 @@ async fn a_killed_server_loses_no_acknowledged_message() {
                     }
                     let new = named(message(1 + n % 3, &"x".repeat(300)), &format!("{writer}/{n}"));
                     let told = Arc::clone(&told);
-                    let then = Box::new(move |committed: &tokio_socketio::store::Committed| {
-                        told.lock().unwrap().push(Arc::clone(&committed.message));
-                    });
-                    match store.append_then(new, then).await {
+                    let (tell, answer) = tokio::sync::oneshot::channel();
+                    let then = move |appended: Result<Appended, StoreError>| {
+                        if let Ok(appended) = &appended {
+                            told.lock().unwrap().push(Arc::clone(&appended.message));
+                        }
+                        tell.send(appended).unwrap();
+                    };
+                    store.append_then(new, Box::new(then));
+                    match answer.await.unwrap() {
                         Ok(appended) => {
                             assert!(!appended.duplicate, "a message that was sent once is a repetition");
                             acknowledged.push(appended.message);
@@ -365,10 +371,14 @@ async fn lost_answers_to_a_commit_neither_lose_nor_double_a_message() {
         let new = [message(1, "nameless"), named(message(1, "named"), &round.to_string())];
         let answers = new.map(|message| {
             let told = Arc::clone(&told);
-            let then = move |committed: &tokio_socketio::store::Committed| {
-                told.lock().unwrap().push(((*committed.message).clone(), committed.previous_at));
+            let (tell, answer) = tokio::sync::oneshot::channel();
+            let then = move |appended: Result<Appended, StoreError>| {
+                let appended = appended.unwrap();
+                told.lock().unwrap().push(((*appended.message).clone(), appended.previous_at));
+                tell.send(appended).unwrap();
             };
-            store.append_then(message, Box::new(then))
+            store.append_then(message, Box::new(then));
+            answer
         });
         for answer in answers {
             let appended = answer.await.unwrap();

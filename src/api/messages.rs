@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::answer::{Data, Failure};
 use super::params::{List, Listed, Number, Params};
@@ -22,10 +23,10 @@ pub async fn send(
     State(sources): State<Sources>,
     headers: HeaderMap,
     params: Params,
-) -> Result<Data<Arc<Message>>, Failure> {
+) -> Result<Data<Arc<RawValue>>, Failure> {
     let actor = actor::of(&sources, &headers, &params)?;
     let message = params.with_numbers(&["messageType", "fileSize"]).decode()?;
-    Ok(Data(sources.im.send(actor, message, None).await?))
+    Ok(Data(sources.im.send(actor, message).await?))
 }
 
 /// A page of a conversation, newest first.

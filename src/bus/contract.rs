@@ -59,9 +59,11 @@ pub(crate) use contract_tests;
 
 /// The same for the rule about the fence, which not every kind of Redis can keep.
 macro_rules! fence_tests {
-    ($open:expr) => { contract::contract_tests! { @each
-        $open => a_fence_comes_after_all_that_was_published
-    } };
+    ($open:expr) => {
+        contract::contract_tests! { @each
+            $open => a_fence_comes_after_all_that_was_published
+        }
+    };
 }
 pub(crate) use fence_tests;
 

@@ -1,5 +1,7 @@
 //! What an ack says: `{success, message, code?, data?}` (SPEC, section 4).
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,15 +17,23 @@ const MAX_MESSAGE_CHARS: usize = 300;
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     success: bool,
-    message: String,
+    message: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Box<RawValue>>,
+    data: Option<Arc<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_in_ms: Option<u64>,
+}
+
+impl Answer {
+    /// It was done, and there is nothing to say.
+    fn ok() -> Self {
+        let message = Cow::Borrowed("ok");
+        Answer { success: true, message, code: None, data: None, next_cursor: None, retry_in_ms: None }
+    }
 }
 
 /// What a command has done.
@@ -86,15 +96,17 @@ impl<T: Serialize> From<Result<Done<T>, Refusal>> for Answer {
         match encoded {
             Ok((data, next_cursor)) => {
                 let data = Some(data).filter(|data| data.get() != "null");
-                Answer {
-                    success: true,
-                    message: "ok".into(),
-                    code: None,
-                    data,
-                    next_cursor,
-                    retry_in_ms: None,
-                }
+                Answer { data: data.map(Arc::from), next_cursor, ..Answer::ok() }
             }
+            Err(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<Result<Arc<RawValue>, Refusal>> for Answer {
+    fn from(result: Result<Arc<RawValue>, Refusal>) -> Self {
+        match result {
+            Ok(data) => Answer { data: Some(data), ..Answer::ok() },
             Err(refusal) => refusal.into(),
         }
     }
@@ -102,6 +114,7 @@ impl<T: Serialize> From<Result<Done<T>, Refusal>> for Answer {
 
 impl From<Refusal> for Answer {
     fn from(Refusal { code, message, retry_in_ms }: Refusal) -> Self {
+        let message = Cow::Owned(message);
         Answer { success: false, message, code: Some(code), data: None, next_cursor: None, retry_in_ms }
     }
 }

@@ -141,7 +141,7 @@ impl Im {
         let rooms: Vec<_> = std::iter::once(Room::User(user)).chain(of_groups).collect();
         let names: Vec<_> = rooms.iter().map(|room| room.name()).collect();
         let (held, _) = self.io.hold_rooms(&names);
-        rooms.iter().for_each(|room| self.delivery.open(*room));
+        rooms.iter().zip(&names).for_each(|(room, name)| self.delivery.open(*room, name, None));
         let im = self.clone();
         self.runtime.spawn(async move {
             tokio::time::sleep(window).await;

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 
 use super::inbox::{GAP_PATIENCE, Gap, Inbox, Place, Push};
 use super::room::Room;
+use crate::ids::SocketId;
 use crate::socketio::Io;
 use crate::store::{
     Conversation, MAX_SYNC_LIMIT, Message, Store, StoreError, StoreExt as _, Timestamp, messages,
@@ -34,7 +35,10 @@ type Inboxes = HashMap<Room, Open>;
 
 /// An inbox, and how many connections it is open for.
 struct Open {
+    name: Arc<str>,
     connections: usize,
+    /// The connection that it was opened for, as long as there was no other one.
+    only: Option<SocketId>,
     inbox: Inbox,
 }
 
@@ -55,12 +59,16 @@ impl Delivery {
         })
     }
 
-    /// A connection has come that is in this room.
-    pub fn open(&self, room: Room) {
+    /// A connection has come that is in this room, which has that name; `None` for one that may come.
+    pub fn open(&self, room: Room, name: &Arc<str>, connection: Option<SocketId>) {
         match self.lock(room).entry(room) {
-            Entry::Occupied(mut open) => open.get_mut().connections += 1,
+            Entry::Occupied(mut open) => {
+                open.get_mut().connections += 1;
+                open.get_mut().only = None;
+            }
             Entry::Vacant(place) => {
-                place.insert(Open { connections: 1, inbox: Inbox::new(Timestamp::now()) });
+                let (name, inbox) = (name.clone(), Inbox::new(Timestamp::now()));
+                place.insert(Open { name, connections: 1, only: connection, inbox });
             }
         }
     }
@@ -85,7 +93,7 @@ impl Delivery {
             for room in Room::all_of(push.conversation) {
                 let inboxes = self.lock(room);
                 if !inboxes.contains_key(&room) {
-                    self.give_out(room, std::slice::from_ref(push));
+                    self.give_out(&room.name(), None, std::slice::from_ref(push));
                 }
             }
         }
@@ -118,7 +126,7 @@ impl Delivery {
             let Some(open) = inboxes.get_mut(&room) else { continue };
             let mut out = Vec::new();
             let must_look = handle(&mut open.inbox, Instant::now(), &mut out);
-            self.give_out(room, &out);
+            self.give_out(&open.name, open.only, &out);
             drop(inboxes);
             if must_look {
                 self.look_after(room, GAP_PATIENCE);
@@ -126,19 +134,22 @@ impl Delivery {
         }
     }
 
-    /// Sends messages to a room's members here. To be called under the lock of its inbox.
-    fn give_out(&self, room: Room, pushes: &[Push]) {
+    /// Sends messages to a room's members here, of which there may be but one. To be called under the lock of its inbox.
+    fn give_out(&self, room: &Arc<str>, only: Option<SocketId>, pushes: &[Push]) {
+        // Who is on the way back may be one more.
+        let only = only.filter(|_| !self.io.is_anybody_coming_back());
         for push in pushes {
-            let event = match push.conversation {
-                Conversation::Private { .. } => "private_message",
-                Conversation::Group(_) => "group_message",
-            };
-            let members = self.io.to(room.to_string()).local().offset(push.offset());
             // A private message is pushed to the sender's other devices. Of a group, every member gets everything.
-            match push.sender.filter(|_| matches!(push.conversation, Conversation::Private { .. })) {
-                Some(sender) => members.except(sender.to_string()).emit(event, &*push.json),
-                None => members.emit(event, &*push.json),
+            let is_private = matches!(push.conversation, Conversation::Private { .. });
+            let except = push.sender.filter(|_| is_private);
+            if except.is_some() && except == only {
+                continue;
             }
+            let mut members = self.io.sockets().in_room(room).local().offset(push.offset());
+            if let Some(sender) = except {
+                members = members.skip(sender);
+            }
+            members.emit(if is_private { "private_message" } else { "group_message" }, &*push.json);
         }
     }
 

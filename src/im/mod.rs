@@ -45,12 +45,13 @@ mod watchers;
 pub mod words;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
 use self::answer::{Answer, Done};
 use self::delivery::Delivery;
@@ -64,7 +65,7 @@ use self::twins::Twins;
 use self::words::Words;
 use crate::presence::Presence;
 use crate::proto::sio::RESERVED_EVENTS;
-use crate::socketio::{AnyEvent, Args, Io, Socket};
+use crate::socketio::{Ack, AnyEvent, Args, Io, Socket};
 use crate::store::Store;
 use crate::under_way::UnderWay;
 
@@ -139,6 +140,8 @@ pub struct Im {
     ties: Arc<TieReader>,
     repair: Repair,
     twins: Twins,
+    /// Where the store tells what became of messages.
+    outcomes: mpsc::Sender<send_message::Outcome>,
     identities: Identities,
     expiries: Expiries,
     limits: Limits,
@@ -162,6 +165,7 @@ impl Im {
         let limits =
             Limits::new(options.messages_per_second, options.message_burst, options.typing_per_second);
         let expiries = Expiries::default();
+        let (outcomes, told) = mpsc::channel(send_message::MAX_UNDER_WAY);
         let im = Arc::new(Im {
             options,
             io,
@@ -174,6 +178,7 @@ impl Im {
             ties,
             repair,
             twins: Twins::default(),
+            outcomes,
             identities,
             expiries,
             limits,
@@ -182,7 +187,16 @@ impl Im {
             runtime,
         });
         im.serve_connections();
-        im.command("send_message", send_message::run);
+        let weak = Arc::downgrade(&im);
+        im.io.on("send_message", move |socket: Socket, args: Args, ack: Ack| {
+            let asked = Self::asked(&weak, &socket);
+            async move {
+                match asked {
+                    Ok((im, user)) => send_message::run(im, socket, user, args, ack).await,
+                    Err(refusal) => ack.send(Answer::from(refusal)),
+                }
+            }
+        });
         im.command("sync_messages", sync_messages::run);
         im.command("mark_read", mark_read::run);
         im.command("get_conversations", get_conversations::run);
@@ -199,6 +213,7 @@ impl Im {
             let refusal = Refusal::new("unknown_event", format!("there is no event {:?} here", event.name));
             event.ack.send(Answer::from(refusal));
         });
+        im.hear_of(told);
         im.hear_others();
         im.hear_changes();
         im.keep_marks();
@@ -215,17 +230,20 @@ impl Im {
     {
         let im = Arc::downgrade(self);
         self.io.on(event, move |socket: Socket, args: Args| {
-            let im = im.upgrade();
+            let asked = Self::asked(&im, &socket);
             async move {
-                let (Some(user), Some(im)) = (User::of(&socket), im) else {
-                    return Answer::from(Refusal::new(
-                        "unauthenticated",
-                        "this connection belongs to no user",
-                    ));
-                };
-                run(im, socket, user, args).await.into()
+                match asked {
+                    Ok((im, user)) => run(im, socket, user, args).await.into(),
+                    Err(refusal) => Answer::from(refusal),
+                }
             }
         });
+    }
+
+    /// Who is asked, and by whom.
+    fn asked(im: &Weak<Im>, socket: &Socket) -> Result<(Arc<Im>, User), Refusal> {
+        let asked = im.upgrade().zip(User::of(socket));
+        asked.ok_or_else(|| Refusal::new("unauthenticated", "this connection belongs to no user"))
     }
 
     /// Sends an event to everybody, on all nodes.

@@ -200,8 +200,9 @@ impl Roster {
 
     /// The inbox is open before the first message can be for the connection.
     fn join(&self, socket: &Socket, room: Room) {
-        self.delivery.open(room);
-        socket.join(room.name());
+        let name = room.name();
+        self.delivery.open(room, &name, Some(socket.id()));
+        socket.join(name);
     }
 
     fn forget_if_gone(users: &mut HashMap<u64, Here>, user: u64) {

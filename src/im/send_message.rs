@@ -1,13 +1,19 @@
-//! `send_message`: committed to the store, acked with the stored message, pushed to all devices of the recipient
-//! and the sender's other devices.
+//! `send_message`: committed to the store, pushed to all devices of the recipient and the sender's other devices, and acked
+//! with the stored message.
+//!
+//! Nobody waits for the store: it tells a task what has become of each message, which pushes and acks what has been
+//! committed together, while the store works at what follows.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot};
 
-use super::answer::{Done, Refusal};
+use super::answer::{Answer, Refusal};
 use super::identity::User;
 use super::inbox::Push;
 use super::payload::{Id, decode};
@@ -15,11 +21,12 @@ use super::words::ForbiddenWord;
 use super::{Args, Im};
 use crate::ids::SocketId;
 use crate::limiter::RetryIn;
-use crate::socketio::Socket;
+use crate::socketio::{Ack, Socket};
 use crate::store::{
-    Committed, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, Message, MessageKey, MessageType, NewMessage, Refused,
-    StoreError, StoreExt as _, Target, Timestamp, blocks, friends, groups, messages,
+    Appended, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, MessageKey, MessageType, NewMessage, Refused, StoreError,
+    StoreExt as _, Target, Timestamp, blocks, friends, groups, messages,
 };
+use crate::under_way::Ticket;
 
 /// A message as a client sends it.
 #[derive(Deserialize)]
@@ -41,21 +48,80 @@ pub const MAX_FILE_FIELD_BYTES: usize = 2048;
 /// The longest reference to another message, in bytes: a UUID, and room to spare.
 pub const MAX_REPLY_ID_BYTES: usize = 64;
 
-pub async fn run(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result<Done<Arc<Message>>, Refusal> {
-    Ok(im.send(user, decode(&args)?, Some(socket.id())).await?.into())
+/// Messages that are being stored or pushed at most. The store refuses sooner, as a rule.
+pub(super) const MAX_UNDER_WAY: usize = 65_536;
+/// Messages that are pushed and acked together at most.
+const TOGETHER: usize = 128;
+
+/// What became of a message, and who is told.
+pub(super) struct Outcome {
+    appended: Result<Appended, StoreError>,
+    asker: Asker,
+    _ticket: Ticket,
+}
+
+/// Who wants a message to be sent.
+enum Asker {
+    /// A client, by this connection.
+    Client(SocketId, Ack),
+    /// Somebody else, who waits.
+    Other(oneshot::Sender<Result<Arc<RawValue>, Refusal>>),
+}
+
+impl Asker {
+    /// The connection that the message came by.
+    fn connection(&self) -> Option<SocketId> {
+        match self {
+            Asker::Client(connection, _) => Some(*connection),
+            Asker::Other(_) => None,
+        }
+    }
+
+    fn tell(self, sent: Result<Arc<RawValue>, Refusal>) {
+        match self {
+            Asker::Client(_, ack) => ack.send(Answer::from(sent)),
+            // Who does not wait any more does not want to know.
+            Asker::Other(asker) => _ = asker.send(sent),
+        }
+    }
+}
+
+pub async fn run(im: Arc<Im>, socket: Socket, user: User, args: Args, ack: Ack) {
+    let asker = Asker::Client(socket.id(), ack);
+    match decode(&args) {
+        Ok(payload) => im.begin_to_send(user, payload, asker).await,
+        Err(refusal) => asker.tell(Err(refusal)),
+    }
 }
 
 impl Im {
-    /// Stores a message, and pushes it. `sender`: the connection that it came by, if it came by one.
+    /// Stores a message, and pushes it. Gives the message object.
     ///
     /// # Errors
     /// `user` may not write there, or not so often, or the message is not as it must be, or the store is away.
-    pub async fn send(
-        self: &Arc<Self>,
-        user: User,
-        payload: SendMessage,
-        sender: Option<SocketId>,
-    ) -> Result<Arc<Message>, Refusal> {
+    pub async fn send(self: &Arc<Self>, user: User, payload: SendMessage) -> Result<Arc<RawValue>, Refusal> {
+        let (tell, told) = oneshot::channel();
+        self.begin_to_send(user, payload, Asker::Other(tell)).await;
+        told.await.unwrap_or_else(|_| Err(Refusal::new("internal_error", "the message was given up")))
+    }
+
+    /// Hands a message over to the store, or says why not.
+    async fn begin_to_send(self: &Arc<Self>, user: User, payload: SendMessage, asker: Asker) {
+        let message = match self.checked(user, payload).await {
+            Ok(message) => message,
+            Err(refusal) => return asker.tell(Err(refusal)),
+        };
+        let Ok(place) = self.outcomes.clone().try_reserve_owned() else {
+            return asker.tell(Err(StoreError::Overloaded.into()));
+        };
+        let _ticket = self.under_way.begin_elsewhere();
+        // Called in the order of `seq`.
+        let then = move |appended| _ = place.send(Outcome { appended, asker, _ticket });
+        self.store.append_then(message, Box::new(then));
+    }
+
+    /// The message, if it may be sent.
+    async fn checked(&self, user: User, payload: SendMessage) -> Result<NewMessage, Refusal> {
         let mut message = check(payload, user, self.options.max_content_chars)?;
         if let Err(RetryIn(after)) = self.limits.messages.take(user.id(), 1, Instant::now()) {
             return Err(Refusal::rate_limited(after));
@@ -63,13 +129,34 @@ impl Im {
         self.check_words(&mut message)?;
         self.check_may_write(user, message.target).await?;
         self.check_reply(&mut message).await?;
-        let (im, ticket) = (self.clone(), self.under_way.begin_elsewhere());
-        // Called in the order of `seq`; dropped if there is nothing to push.
-        let push = Box::new(move |committed: &Committed| {
-            im.push(committed, sender);
-            drop(ticket);
+        Ok(message)
+    }
+
+    /// Pushes and acks what the store says is stored.
+    pub(super) fn hear_of(self: &Arc<Self>, mut outcomes: mpsc::Receiver<Outcome>) {
+        let im = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            let mut together = Vec::new();
+            while outcomes.recv_many(&mut together, TOGETHER).await > 0 {
+                let Some(im) = im.upgrade() else { return };
+                im.io.emit_as_one(|| {
+                    let pushed: Vec<_> = together.drain(..).map(|outcome| im.push_outcome(outcome)).collect();
+                    pushed.into_iter().for_each(|(sent, asker)| asker.tell(sent));
+                });
+            }
         });
-        Ok(self.store.append_then(message, push).await?.message)
+    }
+
+    /// Pushes a message if it was stored. Whatever goes wrong in there is not to hold up the next ones.
+    fn push_outcome(self: &Arc<Self>, outcome: Outcome) -> (Result<Arc<RawValue>, Refusal>, Asker) {
+        let Outcome { appended, asker, _ticket } = outcome;
+        let sent = appended.map_err(Refusal::from).and_then(|appended| {
+            catch_unwind(AssertUnwindSafe(|| self.push(&appended, asker.connection()))).unwrap_or_else(|_| {
+                tracing::error!(id = appended.message.id, "pushing a message has panicked");
+                Err(Refusal::new("internal_error", "the message is stored, and not pushed"))
+            })
+        });
+        (sent, asker)
     }
 
     /// Lets pass who may write to a user or a group.
@@ -136,14 +223,20 @@ impl Im {
         }
     }
 
-    /// A message is stored: it goes to the other nodes and to the clients here.
-    fn push(self: &Arc<Self>, Committed { message, previous_at }: &Committed, sender: Option<SocketId>) {
-        if let Some(push) = Push::of(message, *previous_at, sender) {
-            self.io.emit_as_one(|| {
-                self.publish(&push, message);
-                self.delivery.handle(&push);
-            });
+    /// A message is stored: it goes to the other nodes and to the clients here, if it was not stored before. Gives the message
+    /// object.
+    fn push(
+        self: &Arc<Self>,
+        Appended { message, duplicate, previous_at }: &Appended,
+        sender: Option<SocketId>,
+    ) -> Result<Arc<RawValue>, Refusal> {
+        let push = Push::of(message, *previous_at, sender)
+            .ok_or_else(|| Refusal::new("internal_error", "the message can't be encoded"))?;
+        if !duplicate {
+            self.publish(&push, message);
+            self.delivery.handle(&push);
         }
+        Ok(push.json)
     }
 }
 

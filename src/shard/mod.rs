@@ -96,6 +96,12 @@ impl<A: App> Poster<A> {
         self.0.shards()
     }
 
+    /// As [`Mailboxes::together`].
+    #[cfg(feature = "node")]
+    pub fn together(&self, post: impl FnOnce()) {
+        self.0.together(post);
+    }
+
     /// Posts to a shard. `false`: it has ended, and the mail is dropped.
     pub fn post(&self, shard: ShardId, mail: A::Mail) -> bool {
         self.0.post(shard, Mail::App(mail)).is_ok()

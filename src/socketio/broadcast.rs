@@ -58,6 +58,20 @@ impl Broadcast {
         self
     }
 
+    /// As [`Broadcast::to`], with a name that is shared.
+    #[cfg(feature = "node")]
+    pub(crate) fn in_room(mut self, room: &Arc<str>) -> Self {
+        self.selection.rooms.push(room.clone());
+        self
+    }
+
+    /// Not this one.
+    #[cfg(feature = "node")]
+    pub(crate) fn skip(mut self, socket: SocketId) -> Self {
+        self.selection.skip = Some(socket);
+        self
+    }
+
     /// None of those in this room.
     pub fn except<'a>(mut self, room: impl Into<Cow<'a, str>>) -> Self {
         self.selection.except.push(room.into().into());

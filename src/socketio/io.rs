@@ -401,11 +401,11 @@ impl Io {
     }
 
     /// Does what tells other nodes of something and what tells clients here of it, as one emit does both: a client that
-    /// changes the node is then not between the two.
+    /// changes the node is then not between the two. Shards are woken once, behind all of it.
     #[cfg(feature = "node")]
     pub(crate) fn emit_as_one(&self, emit: impl FnOnce()) {
         let _emitting = self.root.io.recovery.as_ref().map(|recovery| recovery.emits.begin());
-        emit();
+        self.root.io.poster.together(emit);
     }
 
     /// Whether a client is on its way back to this node, so that events are remembered for it which nobody here is sent.

@@ -102,6 +102,18 @@ impl NewMessage {
         }
     }
 
+    /// The same message. This one is left without its texts.
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            content: std::mem::take(&mut self.content),
+            file_url: self.file_url.take(),
+            file_name: self.file_name.take(),
+            reply_to_message_id: self.reply_to_message_id.take(),
+            client_message_id: self.client_message_id.take(),
+            ..*self
+        }
+    }
+
     /// The message that it becomes when it is stored.
     pub(super) fn stored(self, id: u64, message_id: Uuid, seq: u64, created_at: Timestamp) -> Message {
         let (to_user_id, group_id) = match self.target {
@@ -192,6 +204,21 @@ pub struct Appended {
     /// The sender had stored a message with this `client_message_id` before. `message` is that first one,
     /// and nothing was stored now.
     pub duplicate: bool,
+    /// When the message before it in its conversation was accepted; `None` for the first one, and for a duplicate. The
+    /// clock is that of the node that stored it.
+    pub previous_at: Option<Timestamp>,
+}
+
+impl Appended {
+    /// The answer to a repetition of that message.
+    pub(super) fn before(message: Arc<Message>) -> Self {
+        Self { message, duplicate: true, previous_at: None }
+    }
+
+    /// The answer to a message that was stored now.
+    pub(super) fn now(message: Arc<Message>, previous_at: Option<Timestamp>) -> Self {
+        Self { message, duplicate: false, previous_at }
+    }
 }
 
 /// A run of messages of one conversation.

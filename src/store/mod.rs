@@ -38,6 +38,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::oneshot;
+
 use self::sql::{SqlFuture, Tx, Work};
 
 pub use crate::ids::MAX_ID;
@@ -57,27 +59,15 @@ pub use stats::StoreStats;
 /// the answer, not the operation.
 pub type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
-/// A message that was committed.
-#[derive(Clone, Debug)]
-pub struct Committed {
-    /// The message.
-    pub message: Arc<Message>,
-    /// When the message before it in its conversation was accepted; `None` for the first one. The clock is that of
-    /// the node that stored it.
-    pub previous_at: Option<Timestamp>,
-}
+/// Who is told what became of an append.
+pub type OnAppended = Box<dyn FnOnce(Result<Appended, StoreError>) + Send>;
 
-impl Committed {
-    /// Does what is to be done now. Whatever goes wrong in there is not to end a writer.
-    fn tell(&self, then: OnCommit) {
-        if catch_unwind(AssertUnwindSafe(|| then(self))).is_err() {
-            tracing::error!(id = self.message.id, "what follows a commit has panicked");
-        }
+/// Tells what became of an append. Whatever goes wrong in there is not to end a writer.
+fn tell(then: OnAppended, appended: Result<Appended, StoreError>) {
+    if catch_unwind(AssertUnwindSafe(|| then(appended))).is_err() {
+        tracing::error!("what follows an append has panicked");
     }
 }
-
-/// What is to be done when a message was committed.
-pub type OnCommit = Box<dyn FnOnce(&Committed) + Send>;
 
 /// The most messages that one query returns, whatever limit it is asked for.
 pub const MAX_SYNC_LIMIT: u32 = 1000;
@@ -92,13 +82,16 @@ pub trait Store: Send + Sync + 'static {
     /// but a failing disk or a dying process can leave it stored without an answer: repeat it with the same
     /// `client_message_id`, which is always safe.
     fn append(&self, message: NewMessage) -> StoreFuture<Appended> {
-        self.append_then(message, Box::new(|_| ()))
+        let (tell, told) = oneshot::channel();
+        // Who does not wait any more does not want to know.
+        self.append_then(message, Box::new(move |appended| drop(tell.send(appended))));
+        Box::pin(async move { told.await.unwrap_or_else(|_| Err(closed())) })
     }
 
-    /// As [`Store::append`], and `then` is called with the message once it is committed, if it was stored now and
-    /// not before. The calls come one at a time and, within a conversation, in the order of `seq`, so what they
-    /// pass on is passed on in that order. They must not block: the next commit waits for them.
-    fn append_then(&self, message: NewMessage, then: OnCommit) -> StoreFuture<Appended>;
+    /// As [`Store::append`], and tells `then` the outcome. Calls for messages that are committed come one at a time and,
+    /// within a conversation, in the order of `seq`, so what they pass on is passed on in that order. They must not
+    /// block: the next commit waits for them.
+    fn append_then(&self, message: NewMessage, then: OnAppended);
 
     /// Runs work that only reads, in a transaction. It sees everything that was answered before the call, and may
     /// run beside whatever is being written. Work that writes fails.
@@ -184,6 +177,10 @@ where
         result
             .ok_or_else(|| StoreError::Unavailable("a transaction was committed without a result".to_owned()))
     })
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("it is closed".to_owned())
 }
 
 /// Why a store operation failed.

@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// How long anything may take before the run is given up.
@@ -18,8 +17,7 @@ type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A user's connection.
 pub struct Client {
-    sink: SplitSink<Stream, Message>,
-    stream: SplitStream<Stream>,
+    stream: Stream,
 }
 
 /// What a server says.
@@ -27,8 +25,8 @@ pub struct Client {
 pub enum Said {
     /// An event: its name and first argument.
     Event(String, Value),
-    /// The ack of this id: its first argument.
-    Ack(u64, Value),
+    /// An ack: its first argument.
+    Ack(Value),
 }
 
 impl Client {
@@ -37,8 +35,7 @@ impl Client {
         let url = format!("ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket&userId={user}");
         let (stream, _) = tokio_tungstenite::connect_async(url).await.context("can't connect")?;
         stream.get_ref().set_nodelay()?;
-        let (sink, stream) = stream.split();
-        let mut client = Client { sink, stream };
+        let mut client = Client { stream };
         client.text().await?;
         client.send("40").await?;
         client.text().await?;
@@ -81,16 +78,39 @@ impl Client {
         }
     }
 
-    async fn send(&mut self, text: &str) -> Result<()> {
-        Ok(self.sink.send(Message::text(text)).await?)
+    /// Sends packets, all of them in one write.
+    pub async fn send_all(&mut self, packets: impl Iterator<Item = String>) -> Result<()> {
+        for packet in packets {
+            self.stream.feed(Message::text(packet)).await?;
+        }
+        Ok(self.stream.flush().await?)
     }
 
-    async fn text(&mut self) -> Result<String> {
-        let message = tokio::time::timeout(PATIENCE, self.stream.next()).await.context("nothing is said")?;
-        match message.context("the connection is over")?? {
-            Message::Text(text) => Ok(text.to_string()),
-            other => bail!("{other:?} where text is due"),
+    /// Waits for packets, and gives all that are there. Pings are answered on the way.
+    pub async fn packets(&mut self) -> Result<Vec<Utf8Bytes>> {
+        let mut packets = vec![self.text().await?];
+        while let Some(message) = self.stream.next().now_or_never() {
+            packets.push(text(message)?);
         }
+        if packets.iter().any(|packet| *packet == "2") {
+            self.send("3").await?;
+        }
+        Ok(packets)
+    }
+
+    async fn send(&mut self, text: &str) -> Result<()> {
+        Ok(self.stream.send(Message::text(text)).await?)
+    }
+
+    async fn text(&mut self) -> Result<Utf8Bytes> {
+        text(tokio::time::timeout(PATIENCE, self.stream.next()).await.context("nothing is said")?)
+    }
+}
+
+fn text(message: Option<tungstenite::Result<Message>>) -> Result<Utf8Bytes> {
+    match message.context("the connection is over")?? {
+        Message::Text(text) => Ok(text),
+        other => bail!("{other:?} where text is due"),
     }
 }
 
@@ -100,14 +120,14 @@ fn said(text: &str) -> Result<Option<Said>> {
         [b'4', b'3', ..] => (3, &text[2..]),
         _ => return Ok(None),
     };
-    let (id, json) = rest.split_at(rest.find('[').unwrap_or(rest.len()));
+    let json = &rest[rest.find('[').unwrap_or(rest.len())..];
     let mut args: Vec<Value> = serde_json::from_str(json)?;
     Ok(Some(match kind {
         2 => {
             let name = args[0].as_str().context("an event's name")?.to_owned();
             Said::Event(name, args.get_mut(1).map(Value::take).unwrap_or_default())
         }
-        _ => Said::Ack(id.parse()?, args.first_mut().map(Value::take).unwrap_or_default()),
+        _ => Said::Ack(args.first_mut().map(Value::take).unwrap_or_default()),
     }))
 }
 

@@ -76,7 +76,7 @@ async fn message(sender: &mut Client, receiver: &mut Client) -> Result<(f64, f64
         },
         async {
             loop {
-                if let Said::Ack(_, answer) = sender.next().await? {
+                if let Said::Ack(answer) = sender.next().await? {
                     ensure!(answer["success"] == Value::Bool(true), "refused: {answer}");
                     return Ok(start.elapsed());
                 }

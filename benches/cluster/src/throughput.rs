@@ -5,15 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::client::{Client, Said};
+use crate::client::Client;
 use crate::process::cpu_us;
 use crate::{Options, Work, median, report};
 
 /// Pairs of users, and messages that each sender has under way.
 const PAIRS: u64 = 100;
 const IN_FLIGHT: u64 = 16;
+/// How what is counted begins.
+const PUSH: &str = r#"42["private_message","#;
+const SUCCESS: &str = r#"{"success":true,"#;
 
 pub async fn run(options: &Options) -> Result<()> {
     let (mut rates, mut cpu) = (Vec::new(), Vec::new());
@@ -50,8 +53,9 @@ async fn window(options: &Options, first_user: u64) -> Result<Done> {
         .into_iter()
         .map(|(mut client, pushed)| {
             tokio::spawn(async move {
-                while client.event("private_message").await.is_ok() {
-                    pushed.fetch_add(1, Relaxed);
+                while let Ok(packets) = client.packets().await {
+                    let pushes = packets.iter().filter(|packet| packet.starts_with(PUSH)).count();
+                    pushed.fetch_add(pushes as u64, Relaxed);
                 }
             })
         })
@@ -78,20 +82,26 @@ async fn window(options: &Options, first_user: u64) -> Result<Done> {
     Ok(Done { rate: count as f64 / secs, cpu_us: cpu / count as f64 })
 }
 
+/// Only counts and looks at the beginnings: what the generator does with a message, the nodes have no time for.
 async fn send(mut client: Client, to: u64, acked: Arc<AtomicU64>, stop: Arc<AtomicBool>) -> Result<()> {
     let payload = json!({ "toUserId": to, "messageType": 1, "content": "x".repeat(64) });
-    for id in 0..IN_FLIGHT {
-        client.emit(Some(id), "send_message", &payload).await?;
-    }
+    let message = |id: u64| format!("42{id}[\"send_message\",{payload}]");
+    client.send_all((0..IN_FLIGHT).map(message)).await?;
     let mut due = IN_FLIGHT;
     while due > 0 {
-        let Said::Ack(id, answer) = client.next().await? else { continue };
-        ensure!(answer["success"] == Value::Bool(true), "refused: {answer}");
-        acked.fetch_add(1, Relaxed);
+        let mut ids = Vec::new();
+        for packet in client.packets().await? {
+            let Some((id, answer)) = packet.strip_prefix("43").and_then(|ack| ack.split_once('[')) else {
+                continue;
+            };
+            ensure!(answer.starts_with(SUCCESS), "refused: {answer}");
+            ids.push(id.parse()?);
+        }
+        acked.fetch_add(ids.len() as u64, Relaxed);
         if stop.load(Relaxed) {
-            due -= 1;
+            due -= ids.len() as u64;
         } else {
-            client.emit(Some(id), "send_message", &payload).await?;
+            client.send_all(ids.into_iter().map(message)).await?;
         }
     }
     Ok(())

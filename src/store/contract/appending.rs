@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{all, append, with_client_id};
 use crate::store::{
-    Committed, Conversation, MAX_ID, MAX_SYNC_LIMIT, MessageType, NewMessage, Store, StoreExt as _, Target,
+    Appended, Conversation, MAX_ID, MAX_SYNC_LIMIT, MessageType, NewMessage, Store, StoreExt as _, Target,
     Timestamp,
 };
 
@@ -112,34 +112,37 @@ pub async fn calls_from_one_thread_keep_their_order(store: &dyn Store) {
 
 pub async fn commits_are_told_in_order_of_seq(store: &dyn Store) {
     let (told, mut messages) = tokio::sync::mpsc::unbounded_channel();
-    let mut appended = Vec::new();
     for n in 0..60 {
         let told = told.clone();
-        let then = Box::new(move |committed: &Committed| told.send(committed.clone()).unwrap());
-        // Each third one is stored before, each fifth cannot be stored: neither is told.
+        let then = Box::new(move |appended| told.send(appended).unwrap());
+        // Each third one is stored before, each fifth cannot be stored.
         let sender = if n % 5 == 4 { 0 } else { 1 };
         let id = if n % 3 == 2 { "0".to_owned() } else { n.to_string() };
         let message = with_client_id(NewMessage::text(sender, Target::Group(1), n.to_string()), &id);
-        let answer = store.append_then(message, then);
-        // Told also when nobody waits for the answer.
-        if n % 2 == 0 {
-            appended.push(answer);
-        }
+        store.append_then(message, then);
     }
     drop(told);
-    for answer in appended {
-        match answer.await {
-            Ok(_) => {}
-            Err(error) => assert_eq!(error.code(), "invalid_message"),
+    let (mut in_order, mut refused, mut duplicates) = (Vec::new(), 0, 0);
+    let mut last_at = None;
+    while let Some(appended) = messages.recv().await {
+        match appended {
+            Ok(Appended { message, duplicate: false, previous_at }) => {
+                assert_eq!(previous_at, last_at, "before seq {}", message.seq);
+                last_at = Some(message.created_at);
+                in_order.push((*message).clone());
+            }
+            Ok(Appended { previous_at, .. }) => {
+                assert_eq!(previous_at, None);
+                duplicates += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.code(), "invalid_message");
+                refused += 1;
+            }
         }
     }
-    let mut in_order = Vec::new();
-    let mut previous_at = None;
-    while let Some(committed) = messages.recv().await {
-        assert_eq!(committed.previous_at, previous_at, "before seq {}", committed.message.seq);
-        previous_at = Some(committed.message.created_at);
-        in_order.push((*committed.message).clone());
-    }
+    assert_eq!(refused, 60 / 5);
+    assert_eq!(in_order.len() + duplicates + refused, 60, "each is told once");
     assert_eq!(in_order.len(), (0..60).filter(|n| n % 5 != 4 && n % 3 != 2).count());
     assert_eq!(in_order, all(store, Conversation::Group(1)).await);
 }

@@ -12,18 +12,17 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::fault::Fault;
 use super::ids::{self, Ids};
-use super::literal::{Bytes, OrNull, Text, list};
+use super::literal::{Bytes, Literal, OrNull, Text, list};
 use super::session::Session;
 use crate::store::messages::{self, columns, conversation_of, joined};
-use crate::store::{Appended, Committed, Conversation, Message, NewMessage, OnCommit, StoreError, Timestamp};
+use crate::store::{Appended, Conversation, Message, NewMessage, OnAppended, Timestamp};
 
-/// A message, and who waits for it.
+/// A message, and who is told of it.
 pub(super) struct Append {
     pub message: NewMessage,
     /// Its name from the beginning, so that it can be found again.
@@ -32,16 +31,13 @@ pub(super) struct Append {
     pub maybe_stored: bool,
     /// When its time is over.
     pub deadline: Instant,
-    pub then: OnCommit,
-    pub reply: oneshot::Sender<Result<Appended, StoreError>>,
+    pub then: OnAppended,
 }
 
 /// What became of a message.
 pub(super) enum Outcome {
-    /// It was stored, by this transaction or by one whose answer was lost.
-    Stored(Committed),
-    /// Its sender had stored a message by that name before.
-    Repeated(Arc<Message>),
+    /// It is stored.
+    Done(Appended),
     /// Somebody else has its conversation locked.
     Locked,
 }
@@ -193,9 +189,9 @@ fn plan(appends: &[Append], ends: &mut HashMap<Conversation, End>, found: Found)
         let conversation = append.message.conversation();
         plans.push(if let Some(message) = own {
             let previous_at = found.previous_at.get(&append.message_id).copied();
-            Plan::Known(Outcome::Stored(Committed { message: Arc::clone(message), previous_at }))
+            Plan::Known(Outcome::Done(Appended::now(Arc::clone(message), previous_at)))
         } else if let Some(message) = key.and_then(|key| by_client.get(&key)) {
-            Plan::Known(Outcome::Repeated(Arc::clone(message)))
+            Plan::Known(Outcome::Done(Appended::before(Arc::clone(message))))
         } else if let Some(first) = key.and_then(|key| first.get(&key)) {
             Plan::Repeats(*first)
         } else if let Some(end) = ends.get_mut(&conversation) {
@@ -211,6 +207,18 @@ fn plan(appends: &[Append], ends: &mut HashMap<Conversation, End>, found: Found)
     plans
 }
 
+/// A column that may be NULL, and what a message has for it.
+type Optional = (&'static str, for<'a> fn(&'a NewMessage) -> Option<Literal<'a>>);
+
+/// Those that no message of a batch has anything for, which is the rule, are not named: the server reads every NULL.
+const OPTIONAL: [Optional; 5] = [
+    ("file_url", |new| new.file_url.as_deref().map(Literal::Text)),
+    ("file_size", |new| new.file_size.map(|bytes| Literal::Int(bytes.cast_signed()))),
+    ("file_name", |new| new.file_name.as_deref().map(Literal::Text)),
+    ("reply_to_message_id", |new| new.reply_to_message_id.as_deref().map(Literal::Text)),
+    ("client_message_id", |new| new.client_message_id.as_deref().map(|id| Literal::Bytes(id.as_bytes()))),
+];
+
 /// Inserts what is to be inserted, and commits. Gives the ids of the messages, in order.
 async fn insert(
     session: &mut Session,
@@ -218,45 +226,10 @@ async fn insert(
     plans: &[Plan],
     ends: &HashMap<Conversation, End>,
 ) -> Result<impl Iterator<Item = u64> + use<>, Fault> {
-    let mut rows = Vec::new();
-    for (append, plan) in appends.iter_mut().zip(plans) {
-        let Plan::Insert { conversation_id, seq, created_at, .. } = plan else { continue };
-        let new = &append.message;
-        rows.push(format!(
-            "({}, {conversation_id}, {seq}, {}, {}, {}, {}, {}, {}, {}, {}, {})",
-            Bytes(append.message_id.as_bytes()),
-            new.from_user_id,
-            new.message_type as u8,
-            Text(&new.content),
-            OrNull(new.file_url.as_deref().map(Text)),
-            OrNull(new.file_size),
-            OrNull(new.file_name.as_deref().map(Text)),
-            OrNull(new.reply_to_message_id.as_deref().map(Text)),
-            OrNull(new.client_message_id.as_deref().map(str::as_bytes).map(Bytes)),
-            created_at.unix_ms(),
-        ));
-        append.maybe_stored = true;
-    }
-    if rows.is_empty() {
+    let Some(script) = insertion(appends, plans, ends) else {
         session.run("ROLLBACK").await?;
         return Ok(ids_from(0, 0));
-    }
-    let ends = ends.iter().filter(|(_, end)| end.grown).map(|(conversation, end)| {
-        let (name, last_at) = (ids::name(*conversation), OrNull(end.last_at.map(Timestamp::unix_ms)));
-        format!("({}, {name}, {}, {last_at})", end.id, end.last_seq)
-    });
-    // The conversations exist: their INSERT is an UPDATE of many rows to different values, which SQL has no other form
-    // for that takes time in proportion to them.
-    let script = format!(
-        "INSERT INTO messages (message_id, conversation_id, seq, from_user_id, message_type, content, file_url, \
-             file_size, file_name, reply_to_message_id, client_message_id, created_at_ms) VALUES {}; \
-         SELECT LAST_INSERT_ID(), @@auto_increment_increment; \
-         INSERT INTO conversations (id, kind, first_id, second_id, last_seq, last_at_ms) VALUES {} \
-             ON DUPLICATE KEY UPDATE last_seq = VALUES(last_seq), last_at_ms = VALUES(last_at_ms); \
-         COMMIT",
-        list(&rows),
-        list(ends)
-    );
+    };
     let answers = session.answers(&script, 2).await?;
     // Rows of one INSERT have ids at equal distances.
     let given = answers.get(1).and_then(|rows| rows.first());
@@ -264,27 +237,79 @@ async fn insert(
     Ok(ids_from(given.get(0)?, given.get(1)?))
 }
 
+/// The script that ends the transaction; `None` if there is nothing to insert. The messages in it are stored perhaps.
+fn insertion(appends: &mut [Append], plans: &[Plan], ends: &HashMap<Conversation, End>) -> Option<String> {
+    let inserts = || {
+        let pairs = appends.iter().zip(plans);
+        pairs.filter(|(_, plan)| matches!(plan, Plan::Insert { .. })).map(|(append, _)| &append.message)
+    };
+    inserts().next()?;
+    let optional: Vec<_> =
+        OPTIONAL.iter().filter(|(_, value)| inserts().any(|new| value(new).is_some())).collect();
+    let mut script = String::with_capacity(inserts().map(cost).sum::<usize>() + 1024);
+    script.push_str(
+        "INSERT INTO messages \
+            (message_id, conversation_id, seq, from_user_id, message_type, content, created_at_ms",
+    );
+    optional.iter().for_each(|(name, _)| script.extend([", ", name]));
+    script.push_str(") VALUES ");
+    let mut comma = "";
+    for (append, plan) in appends.iter_mut().zip(plans) {
+        let Plan::Insert { conversation_id, seq, created_at, .. } = plan else { continue };
+        let new = &append.message;
+        // Writing to a string never fails.
+        let _ = write!(
+            script,
+            "{comma}({}, {conversation_id}, {seq}, {}, {}, {}, {}",
+            Bytes(append.message_id.as_bytes()),
+            new.from_user_id,
+            new.message_type as u8,
+            Text(&new.content),
+            created_at.unix_ms(),
+        );
+        for (_, value) in &optional {
+            let _ = write!(script, ", {}", OrNull(value(new)));
+        }
+        script.push(')');
+        (append.maybe_stored, comma) = (true, ", ");
+    }
+    let ends = ends.iter().filter(|(_, end)| end.grown).map(|(conversation, end)| {
+        let (name, last_at) = (ids::name(*conversation), OrNull(end.last_at.map(Timestamp::unix_ms)));
+        format!("({}, {name}, {}, {last_at})", end.id, end.last_seq)
+    });
+    // The conversations exist: their INSERT is an UPDATE of many rows to different values, which SQL has no other form
+    // for that takes time in proportion to them.
+    let _ = write!(
+        script,
+        "; SELECT LAST_INSERT_ID(), @@auto_increment_increment; \
+         INSERT INTO conversations (id, kind, first_id, second_id, last_seq, last_at_ms) VALUES {} \
+             ON DUPLICATE KEY UPDATE last_seq = VALUES(last_seq), last_at_ms = VALUES(last_at_ms); \
+         COMMIT",
+        list(ends)
+    );
+    Some(script)
+}
+
 fn ids_from(first: u64, step: u64) -> impl Iterator<Item = u64> {
     (0..).map(move |n| first + n * step)
 }
 
 /// What became of the messages, now that it is committed.
-fn conclude(appends: &[Append], plans: Vec<Plan>, mut ids: impl Iterator<Item = u64>) -> Vec<Outcome> {
+fn conclude(appends: &mut [Append], plans: Vec<Plan>, mut ids: impl Iterator<Item = u64>) -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(plans.len());
-    for (append, plan) in appends.iter().zip(plans) {
+    for (append, plan) in appends.iter_mut().zip(plans) {
         outcomes.push(match plan {
             Plan::Known(outcome) => outcome,
             Plan::Repeats(first) => match &outcomes[first] {
-                Outcome::Stored(Committed { message, .. }) | Outcome::Repeated(message) => {
-                    Outcome::Repeated(Arc::clone(message))
+                Outcome::Done(Appended { message, .. }) => {
+                    Outcome::Done(Appended::before(Arc::clone(message)))
                 }
                 Outcome::Locked => Outcome::Locked,
             },
             Plan::Insert { seq, created_at, previous_at, .. } => {
                 let id = ids.next().unwrap_or_default();
-                let message = append.message.clone().stored(id, append.message_id, seq, created_at);
-                let message = Arc::new(message);
-                Outcome::Stored(Committed { message, previous_at })
+                let message = append.message.take().stored(id, append.message_id, seq, created_at);
+                Outcome::Done(Appended::now(Arc::new(message), previous_at))
             }
         });
     }

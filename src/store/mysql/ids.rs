@@ -102,5 +102,5 @@ impl Ids {
 
 /// The columns `kind`, `first_id` and `second_id` of a conversation, as literals.
 pub(super) fn name(conversation: Conversation) -> String {
-    list(conversation_key(conversation).iter().map(Literal))
+    list(conversation_key(conversation).iter().map(Literal::from))
 }

@@ -8,7 +8,12 @@ use std::fmt::{self, Display, Write as _};
 use crate::store::sql::Value;
 
 /// A value of any type.
-pub(super) struct Literal<'a>(pub &'a Value);
+pub(super) enum Literal<'a> {
+    Null,
+    Int(i64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
 
 /// Text.
 pub(super) struct Text<'a>(pub &'a str);
@@ -19,13 +24,24 @@ pub(super) struct Bytes<'a>(pub &'a [u8]);
 /// A value, or NULL.
 pub(super) struct OrNull<T>(pub Option<T>);
 
+impl<'a> From<&'a Value> for Literal<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Literal::Null,
+            Value::Int(number) => Literal::Int(*number),
+            Value::Text(text) => Literal::Text(text),
+            Value::Bytes(bytes) => Literal::Bytes(bytes),
+        }
+    }
+}
+
 impl Display for Literal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Value::Null => f.write_str("NULL"),
-            Value::Int(number) => number.fmt(f),
-            Value::Text(text) => Text(text).fmt(f),
-            Value::Bytes(bytes) => Bytes(bytes).fmt(f),
+        match self {
+            Literal::Null => f.write_str("NULL"),
+            Literal::Int(number) => number.fmt(f),
+            Literal::Text(text) => Text(text).fmt(f),
+            Literal::Bytes(bytes) => Bytes(bytes).fmt(f),
         }
     }
 }
@@ -49,7 +65,11 @@ impl Display for Text<'_> {
 impl Display for Bytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("x'")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        let digit = |digit: u8| char::from(b"0123456789abcdef"[usize::from(digit)]);
+        for byte in self.0 {
+            f.write_char(digit(byte >> 4))?;
+            f.write_char(digit(byte & 15))?;
+        }
         f.write_char('\'')
     }
 }

@@ -24,7 +24,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -39,7 +39,7 @@ use self::session::{Access, Database};
 use self::writer::Writer;
 use super::sql::Work;
 use super::stats::Counters;
-use super::{Appended, NewMessage, OnCommit, Store, StoreError, StoreFuture, StoreStats};
+use super::{NewMessage, OnAppended, Store, StoreError, StoreFuture, StoreStats, closed};
 
 /// Connections for work that writes. There is little of it.
 const WRITE_CONNECTIONS: usize = 4;
@@ -101,9 +101,6 @@ struct Open {
     others: Arc<Others>,
     alive: watch::Sender<()>,
 }
-
-/// Where the answer to an append comes from.
-type Answer = oneshot::Receiver<Result<Appended, StoreError>>;
 
 /// For everything but appends.
 #[derive(Debug)]
@@ -174,21 +171,17 @@ impl MysqlStore {
         self.health.reconnects()
     }
 
-    fn enqueue(&self, message: NewMessage, then: OnCommit) -> Result<Answer, StoreError> {
+    /// A place in the queue, for a message that may have it.
+    fn place(&self, message: &NewMessage) -> Result<mpsc::OwnedPermit<Append>, StoreError> {
         message.validate()?;
-        check_lengths(&message)?;
+        check_lengths(message)?;
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let open = open.as_ref().ok_or_else(closed)?;
         self.health.check()?;
-        let (reply, answer) = oneshot::channel();
-        let deadline = Instant::now() + self.give_up;
-        let message_id = Uuid::now_v7();
-        let append = Append { message, message_id, maybe_stored: false, deadline, then, reply };
-        match open.appends.try_send(append) {
-            Ok(()) => Ok(answer),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(StoreError::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(closed()),
-        }
+        open.appends.clone().try_reserve_owned().map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => closed(),
+        })
     }
 
     /// Starts work, unless too much is under way.
@@ -227,9 +220,14 @@ impl MysqlStore {
 }
 
 impl Store for MysqlStore {
-    fn append_then(&self, message: NewMessage, then: OnCommit) -> StoreFuture<Appended> {
-        let queued = self.enqueue(message, then);
-        Box::pin(async move { queued?.await.unwrap_or_else(|_| Err(closed())) })
+    fn append_then(&self, message: NewMessage, then: OnAppended) {
+        match self.place(&message) {
+            Ok(place) => {
+                let (message_id, deadline) = (Uuid::now_v7(), Instant::now() + self.give_up);
+                place.send(Append { message, message_id, maybe_stored: false, deadline, then });
+            }
+            Err(error) => then(Err(error)),
+        }
     }
 
     fn read(&self, work: Work) -> StoreFuture<()> {
@@ -253,10 +251,6 @@ impl Store for MysqlStore {
             Ok(())
         })
     }
-}
-
-fn closed() -> StoreError {
-    StoreError::Unavailable("it is closed".to_owned())
 }
 
 /// What the columns take. It is checked here, as a row that is refused spoils its batch.

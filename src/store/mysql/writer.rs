@@ -19,7 +19,7 @@ use super::ids::Ids;
 use super::schema;
 use super::session::{Access, Database, PING_INTERVAL, Session};
 use crate::store::stats::Counters;
-use crate::store::{Appended, StoreError};
+use crate::store::{Appended, StoreError, tell};
 
 /// How long to let the others go first after a conflict, at most.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
@@ -193,27 +193,23 @@ impl Writer {
         let rest = self.pending.split_off(outcomes.len());
         let done = std::mem::take(&mut self.pending);
         for (append, outcome) in done.into_iter().zip(outcomes) {
-            let Append { then, reply, .. } = append;
-            // Who does not wait any more does not want to know.
             match outcome {
-                Outcome::Stored(committed) => {
-                    let message = Arc::clone(&committed.message);
-                    let _ = reply.send(Ok(Appended { message, duplicate: false }));
-                    committed.tell(then);
-                }
-                Outcome::Repeated(message) => _ = reply.send(Ok(Appended { message, duplicate: true })),
-                Outcome::Locked => self.pending.push(Append { then, reply, ..append }),
+                Outcome::Done(appended) => tell(append.then, Ok(appended)),
+                Outcome::Locked => self.pending.push(append),
             }
         }
         self.pending.extend(rest);
     }
 
     fn count(&self, outcomes: &[Outcome]) {
-        let count =
-            |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count() as u64;
-        let stored = count(|outcome| matches!(outcome, Outcome::Stored(_)));
+        let done = |outcome: &Outcome| match outcome {
+            Outcome::Done(Appended { duplicate, .. }) => Some(*duplicate),
+            Outcome::Locked => None,
+        };
+        let count = |wanted| outcomes.iter().filter(|outcome| done(outcome) == Some(wanted)).count() as u64;
+        let stored = count(false);
         self.counters.appended.fetch_add(stored, Relaxed);
-        self.counters.duplicates.fetch_add(count(|outcome| matches!(outcome, Outcome::Repeated(_))), Relaxed);
+        self.counters.duplicates.fetch_add(count(true), Relaxed);
         self.counters.commits.fetch_add(u64::from(stored > 0), Relaxed);
     }
 
@@ -221,7 +217,7 @@ impl Writer {
     fn fail(&mut self, count: usize, error: &StoreError) {
         self.counters.failed.fetch_add(count as u64, Relaxed);
         for append in self.pending.drain(..count) {
-            let _ = append.reply.send(Err(error.clone()));
+            tell(append.then, Err(error.clone()));
         }
     }
 

@@ -26,7 +26,7 @@ use self::reader::{Read, Reader};
 use self::writer::{Job, Writer};
 use super::sql::Work;
 use super::stats::Counters;
-use super::{Appended, NewMessage, OnCommit, Store, StoreError, StoreFuture, StoreStats};
+use super::{NewMessage, OnAppended, Store, StoreError, StoreFuture, StoreStats, closed};
 
 /// How a [`SqliteStore`] works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,25 +113,37 @@ impl SqliteStore {
         make: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> J,
     ) -> StoreFuture<T> {
         let (reply, answer) = oneshot::channel();
-        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
-        let queued = match queues.as_ref().map(|queues| queue(queues).try_send(make(reply))) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(mpsc::error::TrySendError::Full(_))) => Err(StoreError::Overloaded),
-            Some(Err(mpsc::error::TrySendError::Closed(_))) | None => Err(closed()),
-        };
+        let queued = self.enqueue(queue, make(reply)).map_err(|(error, _)| error);
         Box::pin(async move {
             queued?;
             answer.await.unwrap_or_else(|_| Err(closed()))
         })
     }
+
+    /// Queues a job. One that is not taken is given back.
+    fn enqueue<J>(
+        &self,
+        queue: impl FnOnce(&Queues) -> &mpsc::Sender<J>,
+        job: J,
+    ) -> Result<(), (StoreError, J)> {
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(queues) = queues.as_ref() else { return Err((closed(), job)) };
+        queue(queues).try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(job) => (StoreError::Overloaded, job),
+            mpsc::error::TrySendError::Closed(job) => (closed(), job),
+        })
+    }
 }
 
 impl Store for SqliteStore {
-    fn append_then(&self, message: NewMessage, then: OnCommit) -> StoreFuture<Appended> {
+    fn append_then(&self, message: NewMessage, then: OnAppended) {
         if let Err(error) = message.validate() {
-            return Box::pin(async { Err(error) });
+            return then(Err(error));
         }
-        self.ask(|queues| &queues.writes, |reply| Job::Append { message, then, reply })
+        let queued = self.enqueue(|queues| &queues.writes, Job::Append { message, then });
+        if let Err((error, Job::Append { then, .. })) = queued {
+            then(Err(error));
+        }
     }
 
     fn read(&self, work: Work) -> StoreFuture<()> {
@@ -155,10 +167,6 @@ impl Store for SqliteStore {
             Ok(())
         })
     }
-}
-
-fn closed() -> StoreError {
-    StoreError::Unavailable("it is closed".to_owned())
 }
 
 /// FULL syncs the log at each commit; fullfsync is for macOS, where a plain sync stops at the disk's cache.

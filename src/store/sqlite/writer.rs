@@ -18,26 +18,20 @@ use super::tx;
 use crate::store::messages::{self, conversation_key};
 use crate::store::sql::{Value, Work, values};
 use crate::store::stats::Counters;
-use crate::store::{Appended, Committed, Conversation, Message, NewMessage, OnCommit, StoreError, Timestamp};
+use crate::store::{Appended, Conversation, NewMessage, OnAppended, StoreError, Timestamp, tell};
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What is to be done, and who waits for it.
 pub(super) enum Job {
-    Append { message: NewMessage, then: OnCommit, reply: Reply<Appended> },
+    Append { message: NewMessage, then: OnAppended },
     Write { work: Work, reply: Reply<()> },
 }
 
 /// What was done, to be answered after the commit.
 enum Done {
-    Append { result: Result<Stored, StoreError>, then: OnCommit, reply: Reply<Appended> },
+    Append { result: Result<Appended, StoreError>, then: OnAppended },
     Write { result: Result<(), StoreError>, reply: Reply<()> },
-}
-
-/// A message that is in the database, now or since before.
-enum Stored {
-    Now(Committed),
-    Before(Arc<Message>),
 }
 
 pub(super) struct Writer {
@@ -66,8 +60,8 @@ impl Writer {
         let mut stored = 0;
         for done in done {
             match done {
-                Done::Append { result: Ok(Stored::Now(_)), .. } => stored += 1,
-                Done::Append { result: Ok(Stored::Before(_)), .. } => _ = duplicates.fetch_add(1, Relaxed),
+                Done::Append { result: Ok(Appended { duplicate: false, .. }), .. } => stored += 1,
+                Done::Append { result: Ok(_), .. } => _ = duplicates.fetch_add(1, Relaxed),
                 Done::Append { result: Err(_), .. } => _ = failed.fetch_add(1, Relaxed),
                 Done::Write { .. } => {}
             }
@@ -81,15 +75,7 @@ impl Writer {
 fn answer(done: Done) {
     match done {
         Done::Write { result, reply } => _ = reply.send(result),
-        Done::Append { result: Err(error), reply, .. } => _ = reply.send(Err(error)),
-        Done::Append { result: Ok(Stored::Before(message)), reply, .. } => {
-            let _ = reply.send(Ok(Appended { message, duplicate: true }));
-        }
-        Done::Append { result: Ok(Stored::Now(committed)), then, reply } => {
-            let message = Arc::clone(&committed.message);
-            let _ = reply.send(Ok(Appended { message, duplicate: false }));
-            committed.tell(then);
-        }
+        Done::Append { result, then } => tell(then, result),
     }
 }
 
@@ -128,11 +114,11 @@ fn transact(connection: &mut Connection, places: &mut Places, batch: &mut Vec<Jo
 
 fn perform(connection: &mut Connection, places: &mut Places, job: Job) -> Done {
     match job {
-        Job::Append { message, then, reply } => {
+        Job::Append { message, then } => {
             let conversation = message.conversation();
             let result = append(connection, places, conversation, message)
                 .inspect_err(|_| places.forget(conversation));
-            Done::Append { result, then, reply }
+            Done::Append { result, then }
         }
         Job::Write { work, reply } => Done::Write { result: write(connection, &work), reply },
     }
@@ -140,7 +126,7 @@ fn perform(connection: &mut Connection, places: &mut Places, job: Job) -> Done {
 
 fn refuse(job: Job, error: &StoreError) -> Done {
     match job {
-        Job::Append { then, reply, .. } => Done::Append { result: Err(error.clone()), then, reply },
+        Job::Append { then, .. } => Done::Append { result: Err(error.clone()), then },
         Job::Write { reply, .. } => Done::Write { result: Err(error.clone()), reply },
     }
 }
@@ -174,7 +160,7 @@ fn append(
     places: &mut Places,
     conversation: Conversation,
     new: NewMessage,
-) -> Result<Stored, StoreError> {
+) -> Result<Appended, StoreError> {
     let place = places.find(connection, conversation).map_err(store_error)?;
     let (message_id, created_at, seq) = (Uuid::now_v7(), Timestamp::now(), place.last_seq + 1);
     let insert = || {
@@ -208,13 +194,13 @@ fn append(
         )?;
         let first =
             found.first().ok_or_else(|| StoreError::Corrupt("an index has a row too many".to_owned()))?;
-        return Ok(Stored::Before(Arc::new(messages::from_row(first)?)));
+        return Ok(Appended::before(Arc::new(messages::from_row(first)?)));
     }
     let previous_at = place.last_at.replace(created_at);
     place.last_seq = seq;
     let id = connection.last_insert_rowid().unsigned_abs();
     let message = new.stored(id, message_id, seq, created_at);
-    Ok(Stored::Now(Committed { message: Arc::new(message), previous_at }))
+    Ok(Appended::now(Arc::new(message), previous_at))
 }
 
 /// An error of the transaction is no fault of any job in it.
@@ -325,9 +311,12 @@ mod tests {
                 let mut batch = Vec::new();
                 let mut answers = Vec::new();
                 for n in 0..5 * GROUPS {
-                    let (reply, answer) = oneshot::channel();
+                    let (tell, answer) = oneshot::channel();
                     let message = NewMessage::text(1, Target::Group(1 + n * n % GROUPS), "x");
-                    batch.push(Job::Append { message, then: Box::new(|_| ()), reply });
+                    batch.push(Job::Append {
+                        message,
+                        then: Box::new(|appended| tell.send(appended).unwrap()),
+                    });
                     answers.push(answer);
                 }
                 transact(&mut connection, &mut places, &mut batch).into_iter().for_each(answer);
