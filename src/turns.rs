@@ -23,6 +23,7 @@ impl Drop for Turns {
 }
 
 /// The number of this thread, if it is one of those.
+#[cfg(feature = "redis")]
 pub fn here() -> Option<u16> {
     HERE.get()
 }
