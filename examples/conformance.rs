@@ -1,5 +1,5 @@
-//! The server that the official protocol test suites run against: `conformance [PORT] [recovery]`, 3000 by default; with
-//! `recovery`, clients that were cut off may come back to what they had.
+//! The server that the official protocol test suites run against: `conformance [PORT] [recovery] [patient]`, 3000 by default. With
+//! `recovery`, clients that were cut off may come back to what they had; with `patient`, heartbeats are the usual ones.
 //!
 //! At `/engine.io/` messages come back. At `/socket.io/`, on the namespaces `/` and `/custom`, `auth` tells the
 //! handshake's auth on connection, `message` comes back as `message-back`, `message-with-ack` in its ack, and
@@ -14,16 +14,20 @@ use tokio_socketio::{Args, Binary, Cors, Data, Engine, EngineSocket, Io, Namespa
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let port: u16 = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(3000);
-    let recovery = std::env::args().nth(2).is_some_and(|flag| flag == "recovery");
+    let has = |flag: &str| std::env::args().skip(2).any(|arg| arg == flag);
     let echo = Engine::new().on_message(|socket: EngineSocket, data: Data| async move { socket.send(data) });
-    let io = Io::builder()
-        .ping_interval(Duration::from_millis(300))
-        .ping_timeout(Duration::from_millis(200))
+    let mut builder = Io::builder();
+    if !has("patient") {
+        builder = builder
+            .ping_interval(Duration::from_millis(300))
+            .ping_timeout(Duration::from_millis(200))
+            .connect_timeout(Duration::from_secs(1));
+    }
+    let io = builder
         .max_payload(1_000_000)
-        .connect_timeout(Duration::from_secs(1))
         .cors(Cors::any())
         .engine("/engine.io/", echo)
-        .recovery_window(Duration::from_secs(if recovery { 60 } else { 0 }))
+        .recovery_window(Duration::from_secs(if has("recovery") { 60 } else { 0 }))
         .build();
     define(&io);
     define(&io.of("/custom"));

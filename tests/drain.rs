@@ -72,3 +72,22 @@ async fn a_closed_client_gets_what_was_sent_and_no_disconnect() {
         assert_eq!(reason, Some(CloseReason::ShuttingDown));
     }
 }
+
+#[tokio::test]
+async fn a_server_that_stops_waits_for_clients_between_two_polls() {
+    let (io, server, address) = start(Io::builder().shards(2), |_| ());
+    let mut clients = Client::join_on_each_shard(address, 2).await;
+    let polling = join_by_polling(address).await;
+    io.emit("last", "word");
+    let stopping = tokio::spawn(server.stop(PATIENCE));
+    // When these are closed, all shards have heard of it.
+    for mut client in clients.drain(..) {
+        assert_eq!(client.until_closed().await.1, Some(1001));
+    }
+    assert_eq!(request(address, "GET", &polling, "").await, (200, r#"42["last","word"]"#.into()));
+    let refused = raw_request(address, &format!("GET {POLLING} HTTP/1.1\r\nHost: test\r\n\r\n")).await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert_eq!(request(address, "GET", &polling, "").await, (200, "1".into()));
+    timeout(PATIENCE, stopping).await.unwrap().unwrap();
+    std::net::TcpListener::bind(address).expect("the port is free again");
+}

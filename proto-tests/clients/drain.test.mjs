@@ -7,7 +7,8 @@ import { startServer } from '../support/server.mjs';
 import { once } from '../support/wait.mjs';
 
 let server;
-before(async () => { server = await startServer('conformance'); });
+// A client that stands still for longer than a short heartbeat allows is rightly closed, and has heard nothing.
+before(async () => { server = await startServer('conformance', ['patient']); });
 after(() => server?.stop());
 
 for (const [name, io, options] of everyClient) {

@@ -1,13 +1,15 @@
 // The conformance contract on the reference server (npm socket.io): the yardstick that the tests are checked against
-// before they judge ours. Usage: node conformance.mjs PORT [recovery]. Loopback only. It has no behaviour of its own beside the
+// before they judge ours. Usage: node conformance.mjs PORT [recovery] [patient]. Loopback only. It has no behaviour of its own beside the
 // contract: Engine.IO echo at /engine.io/, and the events below at /socket.io/ on `/` and `/custom`.
 import { createServer } from 'node:http';
 import { Server as EngineServer } from 'engine.io';
 import { Server as SocketServer } from 'socket.io';
 
 const port = Number(process.argv[2] ?? 3000);
-const recovery = process.argv[3] === 'recovery' ? { connectionStateRecovery: { maxDisconnectionDuration: 60_000 } } : {};
-const limits = { pingInterval: 300, pingTimeout: 200, maxHttpBufferSize: 1e6, cors: { origin: '*' } };
+const has = (flag) => process.argv.slice(3).includes(flag);
+const recovery = has('recovery') ? { connectionStateRecovery: { maxDisconnectionDuration: 60_000 } } : {};
+const heartbeat = has('patient') ? {} : { pingInterval: 300, pingTimeout: 200, connectTimeout: 1000 };
+const limits = { ...heartbeat, maxHttpBufferSize: 1e6, cors: { origin: '*' } };
 
 const http = createServer((_req, res) => res.writeHead(404).end());
 
@@ -15,7 +17,7 @@ const engine = new EngineServer(limits);
 engine.attach(http, { path: '/engine.io/', destroyUpgrade: false });
 engine.on('connection', (socket) => socket.on('message', (data) => socket.send(data)));
 
-const io = new SocketServer(http, { ...limits, ...recovery, path: '/socket.io/', connectTimeout: 1000, destroyUpgrade: false });
+const io = new SocketServer(http, { ...limits, ...recovery, path: '/socket.io/', destroyUpgrade: false });
 for (const name of ['/', '/custom']) {
   io.of(name).on('connection', (socket) => {
     socket.emit('auth', socket.handshake.auth);

@@ -10,7 +10,9 @@ pub enum Mail<M> {
     App(M),
     /// A connection whose request names a session of this shard.
     HandOff(Box<HandOff>),
-    /// Stop accepting, close every session, and end when all are gone, or at this time.
+    /// Close every session.
+    Close,
+    /// Stop accepting, and end when all connections are gone, or at this time.
     Stop { by: Time },
 }
 

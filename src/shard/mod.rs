@@ -195,18 +195,29 @@ impl<A: App> Shards<A> {
         self.node.refuse_new();
     }
 
-    /// Stops accepting, closes every session once its output is written, and waits for the shards to end; no
+    /// Opens no more sessions, closes every one once its output is written, and waits for the shards to end; no
     /// longer than `patience`. Blocks.
     pub fn stop(self, patience: Duration) {
         let by = Time(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)) + patience;
-        for shard in 0..self.mailboxes.shards() {
-            // One that has ended needs no word.
-            let _ = self.mailboxes.post(shard, Mail::Stop { by });
+        let until = Instant::now() + patience;
+        self.refuse_new();
+        self.post_all(|| Mail::Close);
+        // Who is between two polls fetches what is left by a connection that may come only now, to any shard.
+        while self.node.sessions() > 0 && Instant::now() < until {
+            std::thread::sleep(STOP_CHECK);
         }
+        self.post_all(|| Mail::Stop { by });
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a shard has panicked");
             }
+        }
+    }
+
+    fn post_all(&self, mail: impl Fn() -> Mail<A::Mail>) {
+        for shard in 0..self.mailboxes.shards() {
+            // One that has ended needs no word.
+            let _ = self.mailboxes.post(shard, mail());
         }
     }
 }
@@ -230,6 +241,8 @@ pub(crate) struct Shard<A: App> {
     stop_by: Option<Time>,
 }
 
+/// How often a server that stops looks whether its sessions are gone.
+const STOP_CHECK: Duration = Duration::from_millis(5);
 const SCRATCH_BYTES: usize = 64 * 1024;
 
 impl<A: App> Shard<A> {
@@ -293,9 +306,6 @@ impl<A: App> Shard<A> {
         let Some(remote) = self.core.http_mut(conn).map(|http| http.remote) else {
             return Err(Refusal::Full(Full::Leaving));
         };
-        if !self.core.accepting {
-            return Err(Refusal::Full(Full::Leaving));
-        }
         self.core.node.takes_handshake(self.core.now, &self.core.limits).map_err(Refusal::Full)?;
         let limits = self.core.limits.clone();
         let forwarded = head.header_values(X_FORWARDED_FOR);

@@ -54,6 +54,7 @@ impl<A: App> Shard<A> {
             match mail {
                 Mail::App(mail) => self.app.mail(&mut self.core, mail),
                 Mail::HandOff(hand_off) => self.taken_over(*hand_off),
+                Mail::Close => self.close_sessions(),
                 Mail::Stop { by } => self.stop(by),
             }
         }
@@ -280,13 +281,16 @@ impl<A: App> Shard<A> {
         }
     }
 
+    fn close_sessions(&mut self) {
+        for session in self.core.session_keys() {
+            self.core.close(session, CloseReason::ShuttingDown);
+        }
+    }
+
     fn stop(&mut self, by: Time) {
         self.core.accepting = false;
         self.listeners.clear();
         self.stop_by = Some(by);
-        for session in self.core.session_keys() {
-            self.core.close(session, CloseReason::ShuttingDown);
-        }
         for conn in self.core.conns.keys() {
             if self.core.http_mut(conn).is_some_and(|http| http.is_idle()) {
                 self.core.close_conn(conn);

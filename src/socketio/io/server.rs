@@ -36,7 +36,8 @@ impl Server {
         self.shards.refuse_new();
     }
 
-    /// Stops accepting, closes all connections once their output has left, and ends; at the latest after `patience`.
+    /// Takes no new sessions, closes those that there are once their output has left, and ends; at the latest after
+    /// `patience`. Until then it goes on accepting connections, for clients that fetch what is left by their next poll.
     pub async fn stop(self, patience: Duration) {
         let stopped = tokio::task::spawn_blocking(move || self.shards.stop(patience)).await;
         if let Err(error) = stopped {
