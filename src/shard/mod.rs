@@ -96,7 +96,7 @@ impl<A: App> Poster<A> {
         self.0.shards()
     }
 
-    /// As [`Mailboxes::together`].
+    /// Does something that posts much from this thread: no shard is woken before it is over.
     #[cfg(feature = "node")]
     pub fn together(&self, post: impl FnOnce()) {
         self.0.together(post);
