@@ -161,12 +161,8 @@ pub async fn by_account(tx: &mut dyn Tx, account: String) -> Result<Option<Crede
 
 /// Whether somebody has that user name, phone number or e-mail address.
 pub async fn is_taken(tx: &mut dyn Tx, account: String) -> Result<bool, StoreError> {
-    is_taken_by_another(tx, &account, 0).await
-}
-
-async fn is_taken_by_another(tx: &mut dyn Tx, account: &str, id: u64) -> Result<bool, StoreError> {
-    let query = "SELECT 1 FROM users WHERE (username = ? OR phone = ? OR email = ?) AND id <> ?";
-    finds(tx, query, values![account, account, account, id]).await
+    let query = "SELECT 1 FROM users WHERE username = ? OR phone = ? OR email = ?";
+    finds(tx, query, values![&account, &account, &account]).await
 }
 
 /// The account names that a user is to have.
@@ -177,17 +173,21 @@ struct AccountNames<'a> {
 }
 
 impl AccountNames<'_> {
-    /// Refuses names that lead to another user than `id`.
+    /// Refuses names that lead to another user than `id`. One query: between two, somebody may take them all.
     async fn refuse_taken(&self, tx: &mut dyn Tx, id: u64) -> Result<(), StoreError> {
-        for (name, refused) in [
-            (self.username, Refused::UsernameTaken),
-            (self.phone, Refused::PhoneTaken),
-            (self.email, Refused::EmailTaken),
-        ] {
-            if let Some(name) = name
-                && is_taken_by_another(tx, name, id).await?
-            {
-                return Err(refused.into());
+        let Self { username, phone, email } = *self;
+        let query = "SELECT username, phone, email FROM users \
+                     WHERE (username IN (?, ?, ?) OR phone IN (?, ?, ?) OR email IN (?, ?, ?)) AND id <> ?";
+        let taken = tx
+            .query(query, values![username, phone, email, username, phone, email, username, phone, email, id])
+            .await?;
+        for (name, refused) in
+            [(username, Refused::UsernameTaken), (phone, Refused::PhoneTaken), (email, Refused::EmailTaken)]
+        {
+            for (row, column) in taken.iter().flat_map(|row| [(row, 0), (row, 1), (row, 2)]) {
+                if name.is_some() && row.get::<Option<String>>(column)?.as_deref() == name {
+                    return Err(refused.into());
+                }
             }
         }
         Ok(())
