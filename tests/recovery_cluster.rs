@@ -3,12 +3,13 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use support::comeback::Comeback;
 use support::until;
-use tokio_socketio::bus::{LocalExchange, LocalSessions, Sessions};
+use tokio_socketio::bus::{Bus, BusError, BusFuture, LocalBus, LocalExchange, LocalSessions, Sessions, Sink};
 use tokio_socketio::{ClusterOptions, Io, RecoveredSession, Server, Socket};
 
 struct Node {
@@ -27,6 +28,15 @@ struct User(String);
 /// Nodes that know of each other. Each client is in the rooms `all` and its node's name, and has a user, named after
 /// that node. It is told whether it is back, and who it is.
 async fn nodes(exchange: &LocalExchange, sessions: &Arc<LocalSessions>, names: &[&str]) -> Vec<Node> {
+    nodes_on(sessions, names, |_, sink| Arc::new(exchange.join(sink))).await
+}
+
+/// The same, on buses that `join` makes for them.
+async fn nodes_on(
+    sessions: &Arc<LocalSessions>,
+    names: &[&str],
+    join: impl Fn(&str, Arc<dyn Sink>) -> Arc<dyn Bus>,
+) -> Vec<Node> {
     let mut nodes = Vec::new();
     for name in names {
         let io = Io::builder().shards(2).recovery_window(Duration::from_secs(120)).build();
@@ -36,8 +46,8 @@ async fn nodes(exchange: &LocalExchange, sessions: &Arc<LocalSessions>, names: &
             ..ClusterOptions::new(*name)
         };
         let joining = io.join_cluster(options);
-        let bus = exchange.join(joining.sink());
-        joining.with(Arc::new(bus));
+        let bus = join(name, joining.sink());
+        joining.with(bus);
         io.recovery_data(
             |socket: &Socket| {
                 socket.extensions().get::<User>().map_or(Vec::new(), |user| user.0.clone().into())
@@ -289,4 +299,128 @@ async fn a_session_that_came_back_or_left_is_not_left_behind() {
     assert!(!client.back_to(nodes[1].address(), |_| true).await, "it was put out while it was away");
     nodes[0].io.leave_cluster().await;
     assert_eq!(sessions.take(&client.pid).await, Ok(None));
+}
+
+/// A bus on which what comes by the rooms' channels may be late, as by another server of a Redis Cluster. A fence waits for it.
+struct Late {
+    bus: LocalBus,
+    ear: Arc<Ear>,
+}
+
+struct Ear {
+    sink: Arc<dyn Sink>,
+    /// What is late; `None`: nothing is.
+    held: Mutex<Option<Vec<(String, Bytes)>>>,
+}
+
+impl Ear {
+    fn hold(&self) {
+        self.held.lock().unwrap().get_or_insert_default();
+    }
+
+    fn holds(&self) -> usize {
+        self.held.lock().unwrap().as_ref().map_or(0, Vec::len)
+    }
+
+    fn let_go(&self) {
+        let held = self.held.lock().unwrap().take();
+        for (channel, message) in held.into_iter().flatten() {
+            self.sink.message(&channel, message);
+        }
+    }
+}
+
+impl Sink for Ear {
+    fn message(&self, channel: &str, message: Bytes) {
+        let mut held = self.held.lock().unwrap();
+        match held.as_mut().filter(|_| channel.starts_with("room:")) {
+            Some(held) => held.push((channel.to_owned(), message)),
+            None => {
+                drop(held);
+                self.sink.message(channel, message);
+            }
+        }
+    }
+}
+
+impl Bus for Late {
+    fn publish(&self, channel: &str, message: Bytes) -> Result<(), BusError> {
+        self.bus.publish(channel, message)
+    }
+
+    fn subscribe(&self, channel: &str) -> BusFuture<Result<(), BusError>> {
+        self.bus.subscribe(channel)
+    }
+
+    fn unsubscribe(&self, channel: &str) {
+        self.bus.unsubscribe(channel);
+    }
+
+    fn settle(&self) -> BusFuture<()> {
+        let (ear, settled) = (self.ear.clone(), self.bus.settle());
+        Box::pin(async move {
+            settled.await;
+            ear.let_go();
+        })
+    }
+
+    fn is_up(&self) -> bool {
+        self.bus.is_up()
+    }
+
+    fn close(&self) -> BusFuture<()> {
+        self.bus.close()
+    }
+}
+
+/// Nodes `a`, `b` and `c`, and the ear of the one that is named.
+async fn nodes_with_a_late_one(late: &str) -> (Vec<Node>, Arc<Ear>) {
+    let (exchange, ears) = (LocalExchange::default(), Mutex::new(None));
+    let nodes = nodes_on(&Arc::default(), &["a", "b", "c"], |name, sink| -> Arc<dyn Bus> {
+        if name != late {
+            return Arc::new(exchange.join(sink));
+        }
+        let ear = Arc::new(Ear { sink, held: Mutex::default() });
+        ears.lock().unwrap().replace(ear.clone());
+        Arc::new(Late { bus: exchange.join(ear.clone()), ear })
+    })
+    .await;
+    (nodes, ears.into_inner().unwrap().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_late_at_the_keeper_is_not_missed() {
+    let (nodes, ear) = nodes_with_a_late_one("a").await;
+    let [a, b, c] = &nodes[..] else { unreachable!() };
+    let mut client = Comeback::join(a.address()).await;
+    client.expect(&[FRESH]).await;
+    client.cut();
+    gone(a).await;
+    ear.hold();
+    c.io.to("all").emit("missed", 1);
+    assert_eq!(ear.holds(), 1);
+    assert!(client.back_to(b.address(), |_| true).await);
+    client.expect(&[r#"["missed",1]"#, BACK]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_late_where_the_client_comes_to_does_not_come_twice() {
+    let (nodes, ear) = nodes_with_a_late_one("b").await;
+    let [a, b, c] = &nodes[..] else { unreachable!() };
+    // So that `b` has the room's channel.
+    let mut other = Comeback::join(b.address()).await;
+    other.expect(&[r#"["hello",false,"user of b"]"#]).await;
+    let mut client = Comeback::join(a.address()).await;
+    client.expect(&[FRESH]).await;
+    client.cut();
+    gone(a).await;
+    ear.hold();
+    c.io.to("all").emit("missed", 1);
+    assert_eq!(ear.holds(), 1);
+    assert!(client.back_to(b.address(), |_| true).await);
+    client.expect(&[r#"["missed",1]"#, BACK]).await;
+    ear.let_go();
+    c.io.to("all").emit("live", 2);
+    client.expect(&[r#"["live",2]"#]).await;
+    other.expect(&[r#"["missed",1]"#, r#"["live",2]"#]).await;
 }

@@ -1,7 +1,7 @@
 //! Numbers as decimal digits, which every text protocol wants.
 
 /// Appends a number's decimal digits.
-pub(super) fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {

@@ -9,3 +9,6 @@ pub mod eio;
 pub mod http;
 pub mod sio;
 pub mod ws;
+
+#[cfg(feature = "redis")]
+pub(crate) use decimal::push_decimal;

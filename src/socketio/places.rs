@@ -89,8 +89,8 @@ impl Places {
 
     /// A shard is about to be asked.
     pub fn asked(&self, shard: ShardId, op: &Op) {
-        if op.joins_rooms() {
-            self.joins[usize::from(shard)].fetch_add(1, Ordering::AcqRel);
+        if let Some(joins) = self.joins.get(usize::from(shard)).filter(|_| op.joins_rooms()) {
+            joins.fetch_add(1, Ordering::AcqRel);
         }
     }
 

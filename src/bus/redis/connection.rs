@@ -1,9 +1,7 @@
 //! One connection to one server. Whoever has something to say writes it, on its own thread; what comes is read by one task.
 //!
-//! What several say in one go of their thread leaves in one write. Nobody waits for an answer before saying more: answers come
-//! in the order of the commands, so a list of what is expected says what each of them is for.
+//! What several say in one go of their thread leaves in one write. Nobody waits for an answer before saying more.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,23 +20,19 @@ use tracing::warn;
 use super::add;
 use super::link::Tasks;
 use super::listener::Listener;
+use super::outgoing::{Answered, Expected, MAX_KEPT_BYTES, Outgoing};
 use super::over::{CONNECT_TIMEOUT, Over, SILENCE};
 use super::probe::Probe;
 use super::resp::{self, Value};
+use super::topology::name_of;
 use crate::bus::BusError;
 use crate::turns;
 
 /// How often a server is asked whether it is there.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// What may wait to be written at most, in bytes. 256 MiB.
-const MAX_BYTES: usize = 256 << 20;
-
 /// What is read in one go, in bytes. 64 KiB.
 const READ_BYTES: usize = 64 << 10;
-
-/// A buffer that has grown beyond this is not kept when it is empty. 1 MiB.
-const MAX_KEPT_BYTES: usize = 1 << 20;
 
 /// The bit of the runtime among those who have promised to write.
 const OF_RUNTIME: u64 = 1 << 63;
@@ -72,32 +66,6 @@ async fn connect(address: &ConnectionAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// What is on its way to the server, and what is to come back.
-#[derive(Default)]
-struct Outgoing {
-    bytes: Vec<u8>,
-    written: usize,
-    /// Who is about to write: a bit for each thread that does so at the end of its turn, the last one for the runtime.
-    promised: u64,
-    /// The system takes no more for now.
-    is_stuck: bool,
-    expected: VecDeque<Expected>,
-    /// Messages that are not answered.
-    publishing: usize,
-    /// Nothing is said any more.
-    ended: bool,
-}
-
-/// What is to come from the server.
-enum Expected {
-    /// The answers to so many messages.
-    Published(usize),
-    /// So many confirmations.
-    Confirmed { left: usize, done: oneshot::Sender<Result<(), Over>> },
-    /// An answer.
-    Answer(oneshot::Sender<Value>),
-}
-
 impl Connection {
     /// Connects. `tasks` gets the one that serves the connection until it is over.
     pub async fn open(
@@ -105,7 +73,7 @@ impl Connection {
         listener: Listener,
         tasks: &mut Tasks,
     ) -> Result<Arc<Self>, Over> {
-        let server: Arc<str> = info.addr().to_string().into();
+        let server = name_of(info);
         let stream = match timeout(CONNECT_TIMEOUT, connect(info.addr())).await {
             Ok(connected) => connected.map_err(|error| Over::Io { server: Arc::clone(&server), error })?,
             Err(_) => return Err(Over::Timeout { server }),
@@ -198,31 +166,9 @@ impl Connection {
         let Listener { prefix, origin, shared, .. } = &self.listener;
         let here = turns::here();
         let promise = here.map_or(OF_RUNTIME, |thread| 1 << (thread % OF_RUNTIME.trailing_zeros() as u16));
-        let is_new = {
-            let mut out = self.lock();
-            if out.ended {
-                return Err(BusError::Down);
-            }
-            let waiting = out.bytes.len() - out.written;
-            // One message may be as large as it likes while nothing else waits.
-            if out.publishing > 0
-                && (out.publishing >= limit || waiting.saturating_add(message.len()) > MAX_BYTES)
-            {
-                return Err(BusError::Overloaded);
-            }
-            resp::command(&mut out.bytes, 3);
-            resp::argument(&mut out.bytes, &[command.as_bytes()]);
-            resp::argument(&mut out.bytes, &[prefix.as_bytes(), channel.as_bytes()]);
-            resp::argument(&mut out.bytes, &[origin, message]);
-            out.publishing += 1;
-            match out.expected.back_mut() {
-                Some(Expected::Published(count)) => *count += 1,
-                _ => out.expected.push_back(Expected::Published(1)),
-            }
-            let is_new = out.promised & promise == 0;
-            out.promised |= promise;
-            is_new
-        };
+        let arguments: [&[&[u8]]; 3] =
+            [&[command.as_bytes()], &[prefix.as_bytes(), channel.as_bytes()], &[origin, message]];
+        let is_new = self.lock().publish(arguments, limit, promise)?;
         add(&shared.counters.commands, 1);
         if is_new {
             let writing = Writing(Arc::clone(self));
@@ -260,49 +206,35 @@ impl Connection {
     }
 
     fn say<'a>(&self, count: usize, arguments: impl Iterator<Item = [&'a [u8]; 2]>, expected: Expected) {
-        {
-            let mut out = self.lock();
-            if out.ended {
-                return;
-            }
-            resp::command(&mut out.bytes, count);
-            arguments.for_each(|parts| resp::argument(&mut out.bytes, &parts));
-            out.expected.push_back(expected);
+        if self.lock().say(count, arguments, expected) {
+            add(&self.listener.shared.counters.commands, 1);
+            self.write();
         }
-        add(&self.listener.shared.counters.commands, 1);
-        self.write();
     }
 
     /// Writes as much as the system takes.
     fn write(&self) {
         let mut out = self.lock();
-        (out.promised, out.is_stuck) = (0, false);
-        while out.written < out.bytes.len() {
-            match self.socket.try_write(&out.bytes[out.written..]) {
-                Ok(count) => out.written += count,
+        out.begin_to_write();
+        while !out.waiting().is_empty() {
+            match self.socket.try_write(out.waiting()) {
+                Ok(count) => out.wrote(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    (out.promised, out.is_stuck) = (u64::MAX, true);
-                    if out.written > out.bytes.len() / 2 {
-                        let written = std::mem::take(&mut out.written);
-                        out.bytes.drain(..written);
-                    }
+                    out.be_stuck();
                     drop(out);
                     return self.stuck.notify_one();
                 }
                 // The reader hears of it as well, and says that it is over.
-                Err(_) => break,
+                Err(_) => out.forget(),
             }
         }
-        out.written = 0;
-        out.bytes.clear();
-        out.bytes.shrink_to(MAX_KEPT_BYTES);
     }
 
     /// Waits until the system takes more, where it took no more. It may be given up at any time.
     async fn can_write(&self) {
         loop {
             let stuck = self.stuck.notified();
-            if self.lock().is_stuck {
+            if self.lock().is_stuck() {
                 // Where it fails, so does reading.
                 let _ = self.socket.writable().await;
                 return;
@@ -315,7 +247,7 @@ impl Connection {
     pub async fn all_answered(&self) {
         loop {
             let answered = self.all_answered.notified();
-            if self.lock().publishing == 0 {
+            if self.lock().publishing() == 0 {
                 return;
             }
             answered.await;
@@ -324,9 +256,9 @@ impl Connection {
 
     /// Nothing is said any more, and nobody waits for an answer.
     pub fn end(&self) {
-        let left = std::mem::replace(&mut *self.lock(), Outgoing { ended: true, ..Outgoing::default() });
+        let left = self.lock().end();
         // Whether the server took them, nobody knows.
-        add(&self.listener.shared.counters.dropped_down, left.publishing);
+        add(&self.listener.shared.counters.dropped_down, left.publishing());
         self.all_answered.notify_waiters();
     }
 
@@ -381,6 +313,7 @@ impl Connection {
     }
 
     fn pushed(&self, mut items: Vec<Value>) -> Result<(), Over> {
+        let server = || Arc::clone(&self.server);
         match (items.first().and_then(Value::text), items.len()) {
             (Some("message" | "smessage"), 3) => {
                 if let (Some(Value::Text(message)), Some(Value::Text(channel))) = (items.pop(), items.pop()) {
@@ -388,67 +321,44 @@ impl Connection {
                 }
                 Ok(())
             }
-            (Some("subscribe" | "ssubscribe" | "unsubscribe"), _) => {
-                if self.confirmed() {
-                    Ok(())
-                } else {
-                    Err(Over::Unasked { server: Arc::clone(&self.server) })
-                }
+            (Some("subscribe" | "ssubscribe" | "unsubscribe"), _) if !self.confirmed() => {
+                Err(Over::Unasked { server: server() })
             }
             // One that nobody has asked for is the server's own decision.
-            (Some("sunsubscribe"), _) => {
-                if self.confirmed() {
-                    Ok(())
-                } else {
-                    Err(Over::Moved { server: Arc::clone(&self.server) })
-                }
-            }
+            (Some("sunsubscribe"), _) if !self.confirmed() => Err(Over::Moved { server: server() }),
             _ => Ok(()),
         }
     }
 
     /// Whether a confirmation was due.
     fn confirmed(&self) -> bool {
-        let mut out = self.lock();
-        let Some(Expected::Confirmed { left, .. }) = out.expected.front_mut() else { return false };
-        *left -= 1;
-        if *left > 0 {
-            return true;
-        }
-        let expected = out.expected.pop_front();
-        drop(out);
-        if let Some(Expected::Confirmed { done, .. }) = expected {
+        let (was_due, done) = self.lock().confirmed();
+        if let Some(done) = done {
             // Nobody may wait for it.
             let _ = done.send(Ok(()));
         }
-        true
+        was_due
     }
 
     fn answered(&self, answer: Value) -> Result<(), Over> {
-        let mut out = self.lock();
-        if let Some(Expected::Published(count)) = out.expected.front_mut() {
-            *count -= 1;
-            if *count == 0 {
-                out.expected.pop_front();
-            }
-            out.publishing -= 1;
-            if out.publishing == 0 {
-                self.all_answered.notify_waiters();
-            }
-            drop(out);
-            return self.published(answer);
-        }
-        let expected = out.expected.pop_front();
-        drop(out);
         let server = || Arc::clone(&self.server);
+        let answered = self.lock().answered();
         // Nobody may wait for it any more.
-        match (expected, answer) {
-            (Some(Expected::Answer(asked)), answer) => drop(asked.send(answer)),
-            (Some(Expected::Confirmed { done, .. }), Value::Error(error)) => {
+        match (answered, answer) {
+            (Answered::Published { is_last }, answer) => {
+                if is_last {
+                    self.all_answered.notify_waiters();
+                }
+                return self.published(answer);
+            }
+            (Answered::Other(Some(Expected::Answer(asked))), answer) => drop(asked.send(answer)),
+            (Answered::Other(Some(Expected::Confirmed { done, .. })), Value::Error(error)) => {
                 drop(done.send(Err(Over::Refused { server: server(), error })));
             }
             // A server may refuse a client before that has said anything.
-            (None, Value::Error(error)) => return Err(Over::Refused { server: server(), error }),
+            (Answered::Other(None), Value::Error(error)) => {
+                return Err(Over::Refused { server: server(), error });
+            }
             _ => return Err(Over::Unasked { server: server() }),
         }
         Ok(())
@@ -542,14 +452,14 @@ mod tests {
                 let _turns = turns::begin(0);
                 speaker.publish("PUBLISH", "x", b"1", 10).unwrap();
                 speaker.publish("PUBLISH", "x", b"2", 10).unwrap();
-                said.send(speaker.lock().written).unwrap();
+                said.send(speaker.lock().waiting().len()).unwrap();
                 // A turn that is long.
                 may_go_on.recv().unwrap();
                 speaker.publish("PUBLISH", "x", b"4", 10).unwrap();
                 tokio::task::yield_now().await;
             });
         });
-        assert_eq!(was_said.await.unwrap(), 0, "nothing is written within the turn");
+        assert!(was_said.await.unwrap() > 0, "nothing is written within the turn");
         connection.publish("PUBLISH", "x", b"3", 10).unwrap();
         assert_eq!(messages(&mut server, 3).await, ["1", "2", "3"], "nobody waits for the long turn");
         go_on.send(()).unwrap();
@@ -581,7 +491,7 @@ mod tests {
         for n in 0..24_u8 {
             connection.publish("PUBLISH", "x", &vec![b'a' + n; EACH], 100).unwrap();
         }
-        while !connection.lock().is_stuck {
+        while !connection.lock().is_stuck() {
             tokio::task::yield_now().await;
         }
         let all = messages(&mut server, 24).await;

@@ -6,8 +6,8 @@
 //! (`topology`); it is up when everything that is wanted is subscribed again. So there is no state of being half connected,
 //! and no repair that is not also the normal way to start.
 //!
-//! To each server go two connections: one publishes, one listens. Whoever publishes writes by itself (`connection`); what
-//! comes is read by one task. What is subscribed is a table without I/O (`channels`); the link carries out what it says.
+//! To each server go two connections: one publishes, one listens. Whoever publishes writes by itself (`connection`, over what
+//! waits and what is to come back, `outgoing`); what comes is read by one task. What is subscribed is a table without I/O (`channels`); the link carries out what it says.
 //!
 //! Pub/sub is all that the bus uses: it writes no keys. It never blocks a caller, and never gives up.
 //!
@@ -18,6 +18,7 @@ mod connection;
 pub(crate) mod keys;
 mod link;
 mod listener;
+mod outgoing;
 mod over;
 mod probe;
 mod resp;

@@ -3,6 +3,8 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memchr;
 
+use crate::proto::push_decimal;
+
 /// What a server says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
@@ -42,19 +44,9 @@ pub(super) fn argument(out: &mut Vec<u8>, parts: &[&[u8]]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn header(out: &mut Vec<u8>, kind: u8, mut number: usize) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
+fn header(out: &mut Vec<u8>, kind: u8, number: usize) {
     out.push(kind);
-    out.extend_from_slice(&digits[at..]);
+    push_decimal(out, number as u64);
     out.extend_from_slice(b"\r\n");
 }
 

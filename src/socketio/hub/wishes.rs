@@ -95,6 +95,7 @@ impl Hub {
                 for member in self.select(&target) {
                     self.move_rooms(member.socket, &join, &leave);
                 }
+                // As `Op::joins_rooms` says it, by which it was counted.
                 if !join.is_empty() {
                     self.io.joined(self.id);
                 }

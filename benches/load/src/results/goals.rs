@@ -66,18 +66,20 @@ enum Bound {
     OfBestPeer(f64),
     /// Ours over another figure of the same run is at most this.
     Of(&'static str, f64),
+    /// Ours over another figure of the same run is at least this.
+    ShareOf(&'static str, f64),
     /// The same as another figure of the same run.
     Equal(&'static str),
     /// The greatest over the smallest, as the work grows.
     Flat(f64),
 }
 
-use Bound::{AtLeast, AtMost, Equal, Flat, Of, OfBestPeer, OfFloor};
+use Bound::{AtLeast, AtMost, Equal, Flat, Of, OfBestPeer, OfFloor, ShareOf};
 
 /// The work's key, the goal in words, the figure and its bound.
 type Goal = (&'static str, &'static str, Figure, Bound);
 
-const GOALS: [Goal; 30] = [
+const GOALS: [Goal; 31] = [
     ("idle", "idle WebSocket connection: at most 1.5 KiB", Rss, AtMost(1536.0)),
     ("idle", "5 times less than any peer", Rss, OfBestPeer(0.2)),
     ("idle-polling", "idle polling session: at most 3 KiB", Rss, AtMost(3072.0)),
@@ -113,6 +115,12 @@ const GOALS: [Goal; 30] = [
     ),
     // A few in a thousand are what the nodes tell each other of themselves meanwhile.
     ("cross-node", "at most 1 Redis command", Named("redis_commands_per_message"), AtMost(1.01)),
+    (
+        "stored",
+        "acked messages, node to node: at least half of the rows that the database takes by itself",
+        Named("messages_per_s"),
+        ShareOf("rows_per_s", 0.5),
+    ),
     ("avalanche", "avalanche: all connected again", Named("not_there_at_the_end"), AtMost(0.0)),
     ("avalanche", "none refused without Retry-After", Named("refused_without_retry_after"), AtMost(0.0)),
     ("avalanche", "none that came back cut off again", Named("cut_off_again"), AtMost(0.0)),
@@ -177,14 +185,16 @@ fn judge(runs: &Runs, (key, _, figure, bound): Goal) -> Option<Verdict> {
         return None;
     }
     let over = |other: f64, most: f64| (Some(ours / other), ours / other <= most);
+    let named = |name| runs.median(key, OURS, |run| Named(name).of(run));
     let (ratio, holds) = match bound {
         AtMost(most) => (None, ours <= most),
         AtLeast(least) => (None, ours >= least),
         OfFloor(_, most) => over(floor?, most),
         OfBestPeer(least) if figure.more_is_better() => (Some(ours / peer?.1), ours / peer?.1 >= least),
         OfBestPeer(most) => over(peer?.1, most),
-        Of(name, most) => over(runs.median(key, OURS, |run| Named(name).of(run))?, most),
-        Equal(name) => over(runs.median(key, OURS, |run| Named(name).of(run))?, 1.0),
+        Of(name, most) => over(named(name)?, most),
+        ShareOf(name, least) => (Some(ours / named(name)?), ours / named(name)? >= least),
+        Equal(name) => over(named(name)?, 1.0),
         Flat(_) => return None,
     };
     let holds = holds && (!matches!(bound, Equal(_)) || ratio == Some(1.0));
@@ -271,6 +281,8 @@ mod tests {
         assert_eq!(holds(Rate, OfBestPeer(2.4)), Some(false));
         assert_eq!(holds(RatePerCore, AtLeast(450_000.0)), Some(true));
         assert_eq!(holds(Named("delivered"), Equal("expected")), Some(true));
+        assert_eq!(holds(Named("delivered"), ShareOf("expected", 1.0)), Some(true));
+        assert_eq!(holds(Named("delivered"), ShareOf("expected", 1.01)), Some(false));
         assert_eq!(holds(Named("nothing"), AtMost(0.0)), None);
     }
 
