@@ -8,11 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use redis::{ConnectionAddr, ConnectionInfo};
-use socket2::SockRef;
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use redis::ConnectionInfo;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::warn;
@@ -24,6 +20,7 @@ use super::outgoing::{Answered, Expected, MAX_KEPT_BYTES, Outgoing};
 use super::over::{CONNECT_TIMEOUT, Over, SILENCE};
 use super::probe::Probe;
 use super::resp::{self, Value};
+use super::stream::{self, Reader, Reads, Writer};
 use super::topology::name_of;
 use crate::bus::BusError;
 use crate::turns;
@@ -31,8 +28,8 @@ use crate::turns;
 /// How often a server is asked whether it is there.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// What is read in one go, in bytes. 64 KiB.
-const READ_BYTES: usize = 64 << 10;
+/// So many answers to messages are not left unread.
+const MAX_UNREAD: usize = 1024;
 
 /// The bit of the runtime among those who have promised to write.
 const OF_RUNTIME: u64 = 1 << 63;
@@ -43,7 +40,7 @@ const OVER: [&str; 7] = ["MOVED", "ASK", "CLUSTERDOWN", "READONLY", "MASTERDOWN"
 pub(super) struct Connection {
     pub server: Arc<str>,
     listener: Listener,
-    socket: OwnedWriteHalf,
+    writer: Writer,
     outgoing: Mutex<Outgoing>,
     /// Told when the system takes no more for now.
     stuck: Notify,
@@ -56,33 +53,23 @@ pub(super) struct Connection {
     complained: AtomicBool,
 }
 
-async fn connect(address: &ConnectionAddr) -> io::Result<TcpStream> {
-    let ConnectionAddr::Tcp(host, port) = address else { return Err(io::ErrorKind::Unsupported.into()) };
-    let stream = TcpStream::connect((host.as_str(), *port)).await?;
-    stream.set_nodelay(true)?;
-    // A connection that is given up takes what it has not sent with it. Otherwise the kernel would go on trying, and after
-    // a broken network has healed, old messages might arrive behind new ones.
-    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-    Ok(stream)
-}
-
 impl Connection {
     /// Connects. `tasks` gets the one that serves the connection until it is over.
     pub async fn open(
         info: &ConnectionInfo,
         listener: Listener,
+        reads: Reads,
         tasks: &mut Tasks,
     ) -> Result<Arc<Self>, Over> {
         let server = name_of(info);
-        let stream = match timeout(CONNECT_TIMEOUT, connect(info.addr())).await {
+        let (reader, writer) = match timeout(CONNECT_TIMEOUT, stream::connect(info.addr(), reads)).await {
             Ok(connected) => connected.map_err(|error| Over::Io { server: Arc::clone(&server), error })?,
             Err(_) => return Err(Over::Timeout { server }),
         };
-        let (reader, socket) = stream.into_split();
         let connection = Arc::new(Self {
             server,
             listener,
-            socket,
+            writer,
             outgoing: Mutex::default(),
             stuck: Notify::new(),
             all_answered: Notify::new(),
@@ -168,7 +155,14 @@ impl Connection {
         let promise = here.map_or(OF_RUNTIME, |thread| 1 << (thread % OF_RUNTIME.trailing_zeros() as u16));
         let arguments: [&[&[u8]]; 3] =
             [&[command.as_bytes()], &[prefix.as_bytes(), channel.as_bytes()], &[origin, message]];
-        let is_new = self.lock().publish(arguments, limit, promise)?;
+        let (published, unanswered) = {
+            let mut out = self.lock();
+            (out.publish(arguments, limit, promise), out.publishing())
+        };
+        if unanswered.is_multiple_of(MAX_UNREAD.min(limit.div_ceil(4))) {
+            self.writer.look();
+        }
+        let is_new = published?;
         add(&shared.counters.commands, 1);
         if is_new {
             let writing = Writing(Arc::clone(self));
@@ -209,6 +203,7 @@ impl Connection {
         if self.lock().say(count, arguments, expected) {
             add(&self.listener.shared.counters.commands, 1);
             self.write();
+            self.writer.look();
         }
     }
 
@@ -217,7 +212,7 @@ impl Connection {
         let mut out = self.lock();
         out.begin_to_write();
         while !out.waiting().is_empty() {
-            match self.socket.try_write(out.waiting()) {
+            match self.writer.try_write(out.waiting()) {
                 Ok(count) => out.wrote(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     out.be_stuck();
@@ -225,7 +220,10 @@ impl Connection {
                     return self.stuck.notify_one();
                 }
                 // The reader hears of it as well, and says that it is over.
-                Err(_) => out.forget(),
+                Err(_) => {
+                    out.forget();
+                    self.writer.look();
+                }
             }
         }
     }
@@ -235,9 +233,7 @@ impl Connection {
         loop {
             let stuck = self.stuck.notified();
             if self.lock().is_stuck() {
-                // Where it fails, so does reading.
-                let _ = self.socket.writable().await;
-                return;
+                return self.writer.writable().await;
             }
             stuck.await;
         }
@@ -245,6 +241,7 @@ impl Connection {
 
     /// Waits until all that was published is answered.
     pub async fn all_answered(&self) {
+        self.writer.look();
         loop {
             let answered = self.all_answered.notified();
             if self.lock().publishing() == 0 {
@@ -263,18 +260,17 @@ impl Connection {
     }
 
     /// Serves the connection until it is over.
-    async fn serve(self: Arc<Self>, reader: OwnedReadHalf) -> Over {
+    async fn serve(self: Arc<Self>, reader: Reader) -> Over {
         let over = self.read(reader).await;
         self.end();
         over
     }
 
-    async fn read(&self, mut reader: OwnedReadHalf) -> Over {
+    async fn read(&self, mut reader: Reader) -> Over {
         let mut input = BytesMut::new();
         loop {
-            input.reserve(READ_BYTES);
             let read = tokio::select! {
-                read = reader.read_buf(&mut input) => read,
+                read = reader.read(&mut input) => read,
                 () = self.can_write() => {
                     self.write();
                     continue;
@@ -285,6 +281,10 @@ impl Connection {
                 Ok(0) => return Over::Disconnected { server: server() },
                 Ok(_) => (),
                 Err(error) => return Over::Io { server: server(), error },
+            }
+            // What was answered for has left, so that there is room.
+            if self.lock().is_stuck() {
+                self.write();
             }
             let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.heard_ms.store(now, Ordering::Relaxed);
@@ -395,8 +395,9 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
-    use tokio::io::AsyncWriteExt as _;
-    use tokio::net::TcpListener;
+    use redis::ConnectionAddr;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::runtime::Builder;
     use tokio::task::JoinSet;
 
@@ -410,8 +411,12 @@ mod tests {
         fn message(&self, _: &str, _: bytes::Bytes) {}
     }
 
-    /// A connection, and the server's end of it.
+    /// A connection that publishes, and the server's end of it.
     async fn pair(tasks: &mut Tasks) -> (Arc<Connection>, TcpStream) {
+        pair_that(Reads::NowAndThen, tasks).await
+    }
+
+    async fn pair_that(reads: Reads, tasks: &mut Tasks) -> (Arc<Connection>, TcpStream) {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = Listener {
             shared: Arc::new(Shared::new(1000, Duration::ZERO)),
@@ -422,7 +427,7 @@ mod tests {
         let address = ConnectionAddr::Tcp("127.0.0.1".into(), server.local_addr().unwrap().port());
         let info =
             redis::IntoConnectionInfo::into_connection_info("redis://127.0.0.1").unwrap().set_addr(address);
-        let connection = Connection::open(&info, listener, tasks).await.unwrap();
+        let connection = Connection::open(&info, listener, reads, tasks).await.unwrap();
         (connection, server.accept().await.unwrap().0)
     }
 
@@ -486,23 +491,49 @@ mod tests {
     #[tokio::test]
     async fn more_than_the_system_takes_is_written_when_it_takes_more() {
         const EACH: usize = 1 << 20;
+        for reads in [Reads::AtOnce, Reads::NowAndThen] {
+            let mut tasks = JoinSet::new();
+            let (connection, mut server) = pair_that(reads, &mut tasks).await;
+            for n in 0..24_u8 {
+                connection.publish("PUBLISH", "x", &vec![b'a' + n; EACH], 100).unwrap();
+            }
+            while !connection.lock().is_stuck() {
+                tokio::task::yield_now().await;
+            }
+            let all = messages(&mut server, 24).await;
+            let is_whole = |(message, letter): (&String, u8)| message.bytes().all(|byte| byte == letter);
+            assert!(all.iter().zip(b'a'..).all(is_whole));
+            assert!(all.iter().all(|message| message.len() == EACH));
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_to_messages_are_fetched_before_they_are_too_many() {
         let mut tasks = JoinSet::new();
         let (connection, mut server) = pair(&mut tasks).await;
-        for n in 0..24_u8 {
-            connection.publish("PUBLISH", "x", &vec![b'a' + n; EACH], 100).unwrap();
+        for _ in 0..100 {
+            for _ in 0..4 {
+                // The fourth is the last that may be unanswered.
+                connection.publish("PUBLISH", "x", b"m", 4).unwrap();
+            }
+            messages(&mut server, 4).await;
+            server.write_all(b":1\r\n:1\r\n:1\r\n:1\r\n").await.unwrap();
+            while connection.lock().publishing() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
         }
-        while !connection.lock().is_stuck() {
-            tokio::task::yield_now().await;
-        }
-        let all = messages(&mut server, 24).await;
-        assert!(all.iter().zip(b'a'..).all(|(message, letter)| message.bytes().all(|byte| byte == letter)));
-        assert!(all.iter().all(|message| message.len() == EACH));
     }
 
     #[tokio::test]
     async fn answers_find_who_has_asked() {
+        for reads in [Reads::AtOnce, Reads::NowAndThen] {
+            answers_find_who_has_asked_where_it(reads).await;
+        }
+    }
+
+    async fn answers_find_who_has_asked_where_it(reads: Reads) {
         let mut tasks = JoinSet::new();
-        let (connection, mut server) = pair(&mut tasks).await;
+        let (connection, mut server) = pair_that(reads, &mut tasks).await;
         let first = connection.ask(&["A"]);
         let channels = ["x", "y"].map(Arc::from);
         let subscribed = connection.about_channels("SUBSCRIBE", &channels);

@@ -13,6 +13,7 @@ use super::channels::{Asked, Work};
 use super::connection::Connection;
 use super::listener::Listener;
 use super::over::{CONNECT_TIMEOUT, Over};
+use super::stream::Reads;
 use super::topology::{Finder, Topology};
 use crate::bus::BusError;
 
@@ -93,8 +94,10 @@ impl Link {
         let (mut publishers, mut subscribers) = (Vec::new(), Vec::new());
         let mut tasks = JoinSet::new();
         for server in &topology.servers {
-            for connections in [&mut publishers, &mut subscribers] {
-                connections.push(Connection::open(server, listener.clone(), &mut tasks).await?);
+            for (connections, reads) in
+                [(&mut publishers, Reads::NowAndThen), (&mut subscribers, Reads::AtOnce)]
+            {
+                connections.push(Connection::open(server, listener.clone(), reads, &mut tasks).await?);
             }
         }
         let link = Arc::new(Self { listener: listener.clone(), topology, publishers, subscribers });

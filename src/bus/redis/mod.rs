@@ -7,7 +7,8 @@
 //! and no repair that is not also the normal way to start.
 //!
 //! To each server go two connections: one publishes, one listens. Whoever publishes writes by itself (`connection`, over what
-//! waits and what is to come back, `outgoing`); what comes is read by one task. What is subscribed is a table without I/O (`channels`); the link carries out what it says.
+//! waits and what is to come back, `outgoing`); what comes is read by the bus's thread: messages at once, answers now and then
+//! (`stream`). What is subscribed is a table without I/O (`channels`); the link carries out what it says.
 //!
 //! Pub/sub is all that the bus uses: it writes no keys. It never blocks a caller, and never gives up.
 //!
@@ -23,16 +24,18 @@ mod over;
 mod probe;
 mod resp;
 mod sessions;
+mod stream;
 mod target;
 mod topology;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 use tokio::sync::{Notify, oneshot, watch};
 
 use self::channels::{Answer, Channels};
@@ -127,7 +130,7 @@ pub struct RedisBus {
 struct Shared {
     queue_limit: usize,
     publishing: RwLock<Publishing>,
-    /// Where the bus was started.
+    /// Where the bus was started: what is said on no shard is written there.
     runtime: Handle,
     channels: Mutex<Channels>,
     /// The channels have work for the link.
@@ -205,8 +208,11 @@ impl Shared {
 }
 
 impl RedisBus {
-    /// Starts a bus, on the runtime that this is called on. Resolves when the link is up, or the first attempt has failed:
-    /// the bus then keeps trying, and tells the sink that it is lost, and when it is restored.
+    /// Starts a bus, with a thread of its own on which the sink is told. Resolves when the link is up, or the first attempt has
+    /// failed: the bus then keeps trying, and tells the sink that it is lost, and when it is restored.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, and if the system gives no thread or no random bytes.
     pub async fn connect(options: RedisOptions, sink: Arc<dyn Sink>) -> Result<Arc<Self>, UrlError> {
         let target = Target::parse(&options.url)?;
         let shared = Arc::new(Shared::new(options.queue_limit, options.linger));
@@ -215,7 +221,15 @@ impl RedisBus {
         getrandom::fill(&mut origin).expect("the operating system gives no random bytes");
         let listener = Listener { shared, sink, prefix: options.prefix.into(), origin };
         let (tried, first) = oneshot::channel();
-        tokio::spawn(link::keep(listener, Finder::new(target, options.pubsub), options.name, tried));
+        let keeping = link::keep(listener, Finder::new(target, options.pubsub), options.name, tried);
+        // Of its own, so that what comes is heard at once, whatever else the program is at, and by one thread: a runtime of
+        // several wakes another for each.
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("the system has no room for a runtime");
+        thread::Builder::new()
+            .name("bus".into())
+            .spawn(move || runtime.block_on(keeping))
+            .expect("the system has no thread for the bus");
         // It is dropped when the first attempt is over.
         let _ = first.await;
         Ok(bus)

@@ -221,6 +221,8 @@ fn begin(cluster: &Arc<Cluster>, node: &str, packet: &wire::Packet<'_>) -> Optio
     drop(handlers);
     let args = Args::new(event.list, &packet.attachments);
     let begun = catch_unwind(AssertUnwindSafe(|| {
+        // What it spawns does not belong on the bus's thread.
+        let _on = cluster.runtime.enter();
         let mut running = handler(node.into(), args);
         match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => answer::Begun::Done(answer),
