@@ -12,8 +12,8 @@
 #   --rounds   repetitions (default 3; works that take long have fewer); tables show medians and spread
 #   --servers  of: ours floor floor-epoll floor-each socketioxide bun node netty (default: all; what is missing is said and left out)
 #   --works    of: idle idle-polling connect connect-polling connect-upgrade echo echo-polling flood broadcast broadcast-10k rooms
-#              growth-connections growth-rooms, and with a cluster of nodes, Redis and MariaDB: cross-node redis-connects stored
-#              jitter crowd avalanche (default: all but connect-polling and redis-connects)
+#              growth-connections growth-rooms, and with a cluster of nodes, Redis and MariaDB: cross-node cross-node-busy
+#              redis-connects stored jitter crowd avalanche (default: all but connect-polling and redis-connects)
 #   OURS="command"  what to start as ours; told its port by PORT and by a last argument
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -24,7 +24,7 @@ source benches/lib/clusters.sh
 QUICK=false WRITE=false PIN=false ROUNDS=3
 SERVERS="ours floor floor-epoll floor-each socketioxide bun node netty"
 WORKS="idle idle-polling connect connect-upgrade echo echo-polling flood broadcast broadcast-10k rooms growth-connections
-  growth-rooms cross-node stored jitter crowd avalanche"
+  growth-rooms cross-node cross-node-busy stored jitter crowd avalanche"
 while (($#)); do
   case $1 in
     --quick) QUICK=true ROUNDS=1 ;;

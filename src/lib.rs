@@ -37,6 +37,7 @@
 //! | `config`, `cli`, `node` | settings, command line, and all of it wired up (feature `node`) |
 
 pub mod bus;
+mod busy_poll;
 pub mod close;
 pub mod ids;
 pub mod proto;

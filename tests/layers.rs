@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. Modules on one line don't know each other, except where a line says so.
 const LAYERS: &[&[&str]] = &[
-    &["ids", "close", "limiter", "timestamp", "turns", "under_way"],
+    &["ids", "busy_poll", "close", "limiter", "timestamp", "turns", "under_way"],
     &["proto"],
     &["session", "bus"],
     &["shard"],

@@ -32,6 +32,8 @@ settings! {
         id: String = text("node-1"), Test("1 to 64 of A-Z a-z 0-9 . _ -", rules::is_node_id);
         /// Threads that serve connections; 0 means one per core.
         shards: usize = 0, Range(0, 1024);
+        /// How long such a thread, and the bus's, stays awake after something came; 0 for not at all, 200us where cores are idle.
+        busy_poll: Duration = ms(0), Range(ms(0), secs(1));
         /// Where the HTTP API, health and metrics listen.
         http_listen: SocketAddr = loopback(8080), Any;
         /// How long a stopping node gives its clients and its writes before it exits.

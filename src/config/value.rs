@@ -105,17 +105,19 @@ impl Value for SocketAddr {
     }
 }
 
-const DURATION_UNITS: &[(&str, u64)] = &[("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const DURATION_UNITS: &[(&str, u64)] =
+    &[("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1000), ("us", 1)];
 
-/// Kept to the millisecond.
+/// Kept to the microsecond. A number without a unit means milliseconds.
 impl Value for Duration {
-    const EXPECTED: &'static str = "a duration such as 300ms, 25s, 5m or 1h";
+    const EXPECTED: &'static str = "a duration such as 200us, 300ms, 25s, 5m or 1h";
     fn parse(raw: Raw<'_>) -> Option<Self> {
-        raw.integer().or_else(|| raw.with_unit(DURATION_UNITS)).map(Duration::from_millis)
+        let plain = raw.integer().map(Duration::from_millis);
+        plain.or_else(|| raw.with_unit(DURATION_UNITS).map(Duration::from_micros))
     }
     fn to_toml(&self) -> toml::Value {
-        let ms = u64::try_from(self.as_millis()).unwrap_or(u64::MAX);
-        shortest(ms, "0s", DURATION_UNITS).into()
+        let us = u64::try_from(self.as_micros()).unwrap_or(u64::MAX);
+        shortest(us, "0s", DURATION_UNITS).into()
     }
 }
 
@@ -300,8 +302,8 @@ pub(super) fn loopback(port: u16) -> SocketAddr {
 mod tests {
     use super::*;
 
-    fn duration(text: &str) -> Option<u128> {
-        Duration::parse(Raw::Text(text)).map(|duration| duration.as_millis())
+    fn duration(text: &str) -> Option<Duration> {
+        Duration::parse(Raw::Text(text))
     }
 
     fn size(text: &str) -> Option<usize> {
@@ -320,8 +322,9 @@ mod tests {
             ("10 s", 10_000),
             ("1S", 1000),
         ] {
-            assert_eq!(duration(text), Some(ms), "{text}");
+            assert_eq!(duration(text), Some(Duration::from_millis(ms)), "{text}");
         }
+        assert_eq!(duration("200us"), Some(Duration::from_micros(200)));
         for text in [
             "",
             "s",
@@ -379,7 +382,7 @@ mod tests {
             [(0, "0s"), (1, "1ms"), (1500, "1500ms"), (45_000, "45s"), (120_000, "2m"), (7_200_000, "2h")]
         {
             assert_eq!(ms(ms_count).to_text(), text);
-            assert_eq!(duration(text), Some(u128::from(ms_count)));
+            assert_eq!(duration(text), Some(Duration::from_millis(ms_count.into())));
         }
         for (bytes, text) in [
             (0, "0B"),

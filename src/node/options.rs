@@ -121,6 +121,7 @@ pub fn bus(config: &Config) -> RedisOptions {
         linger: cluster.linger,
         queue_limit: cluster.queue,
         name: format!("tokio-socketio {}", config.node.id),
+        busy_poll: config.node.busy_poll,
         ..RedisOptions::default()
     }
 }
@@ -135,6 +136,7 @@ pub fn server(config: &Config) -> Io {
     Io::builder()
         // The settings allow far fewer than fit.
         .shards(u16::try_from(config.node.shards).unwrap_or(u16::MAX))
+        .busy_poll(config.node.busy_poll)
         .path(&socketio.path)
         .settings(session::Settings {
             ping_interval: socketio.ping_interval,

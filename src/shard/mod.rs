@@ -42,6 +42,7 @@ use wheel::Wheel;
 use self::core::Entry;
 use self::node::Full;
 use self::polling::Refusal;
+use crate::busy_poll::BusyPoll;
 use crate::close::CloseReason;
 use crate::ids::{Key, ShardId, Sid};
 use crate::proto::eio::Packet;
@@ -117,6 +118,8 @@ pub struct Setup {
     pub mounts: Vec<Mount>,
     /// Limits on connections.
     pub limits: Limits,
+    /// How long a shard stays awake after something came.
+    pub busy_poll: Duration,
 }
 
 impl<A: App> Shards<A> {
@@ -166,12 +169,13 @@ impl<A: App> Shards<A> {
                 };
                 runtime.block_on(async move {
                     let _turns = turns::begin(id);
+                    let busy_poll = BusyPoll::start(setup.busy_poll);
                     let listeners = listeners.into_iter().filter_map(|listener| {
                         TcpListener::from_std(listener)
                             .inspect_err(|error| tracing::error!(shard = id, %error, "can't accept"))
                             .ok()
                     });
-                    Shard::new(core, make(id), listeners.collect(), start).run().await;
+                    Shard::new(core, make(id), listeners.collect(), start, busy_poll).run().await;
                 });
             })?;
             threads.push(thread);
@@ -239,6 +243,7 @@ pub(crate) struct Shard<A: App> {
     accept_failing: bool,
     /// When to be gone, once told to stop.
     stop_by: Option<Time>,
+    busy_poll: Option<Arc<BusyPoll>>,
 }
 
 /// How often a server that stops looks whether its sessions are gone.
@@ -246,7 +251,13 @@ const STOP_CHECK: Duration = Duration::from_millis(5);
 const SCRATCH_BYTES: usize = 64 * 1024;
 
 impl<A: App> Shard<A> {
-    fn new(core: Core<A>, app: A, listeners: Vec<TcpListener>, start: Instant) -> Self {
+    fn new(
+        core: Core<A>,
+        app: A,
+        listeners: Vec<TcpListener>,
+        start: Instant,
+        busy_poll: Option<Arc<BusyPoll>>,
+    ) -> Self {
         Shard {
             core,
             app,
@@ -259,6 +270,7 @@ impl<A: App> Shard<A> {
             accept_at: Time(0),
             accept_failing: false,
             stop_by: None,
+            busy_poll,
         }
     }
 

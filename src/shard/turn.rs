@@ -34,8 +34,10 @@ impl<A: App> Shard<A> {
     fn turn(&mut self, context: &mut Context<'_>, sleep: Pin<&mut Sleep>) -> Poll<()> {
         ready::begin_turn();
         self.core.now = Time(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX));
-        self.read_mail(context.waker());
-        self.read_ready();
+        let came = self.read_mail(context.waker()) | self.read_ready();
+        if let Some(busy_poll) = self.busy_poll.as_ref().filter(|_| came) {
+            busy_poll.something_came();
+        }
         self.fire_timers();
         self.accept(context);
         self.settle_all();
@@ -47,9 +49,11 @@ impl<A: App> Shard<A> {
         Poll::Pending
     }
 
-    fn read_mail(&mut self, waker: &Waker) {
+    /// Whether there was any.
+    fn read_mail(&mut self, waker: &Waker) -> bool {
         let mut mail = std::mem::take(&mut self.mail);
         self.core.mailboxes.take(self.core.id, waker, &mut mail);
+        let came = !mail.is_empty();
         for mail in mail.drain(..) {
             match mail {
                 Mail::App(mail) => self.app.mail(&mut self.core, mail),
@@ -59,6 +63,7 @@ impl<A: App> Shard<A> {
             }
         }
         self.mail = mail;
+        came
     }
 
     fn accept(&mut self, context: &mut Context<'_>) {
@@ -90,9 +95,11 @@ impl<A: App> Shard<A> {
         }
     }
 
-    fn read_ready(&mut self) {
+    /// Whether a connection was ready.
+    fn read_ready(&mut self) -> bool {
         let mut list = std::mem::take(&mut self.ready);
         ready::take(&mut list);
+        let came = !list.is_empty();
         for key in list.drain(..) {
             if self.core.conns.get(key).is_some_and(|conn| !conn.out.is_empty()) {
                 self.core.touch_conn(key);
@@ -100,6 +107,7 @@ impl<A: App> Shard<A> {
             self.conn_ready(key);
         }
         self.ready = list;
+        came
     }
 
     /// Reads what there is on a connection, a scratch buffer's worth per turn.

@@ -93,6 +93,7 @@ pub(super) struct Options {
     pub allow: Option<Allow>,
     pub ack_timeout: Duration,
     pub max_rooms: usize,
+    pub busy_poll: Duration,
 }
 
 impl std::fmt::Debug for IoInner {
@@ -424,7 +425,8 @@ impl Io {
             return Err(io::Error::other("this server has listened before: build another Io"));
         }
         let listen: Vec<_> = address.to_socket_addrs()?.collect();
-        let setup = Setup { listen, mounts: io.options.mounts.clone(), limits: io.options.limits.clone() };
+        let Options { mounts, limits, busy_poll, .. } = &io.options;
+        let setup = Setup { listen, mounts: mounts.clone(), limits: limits.clone(), busy_poll: *busy_poll };
         let shards = Shards::start(setup, io.poster.clone(), move |shard| Hub::new(shard, io.clone()))?;
         Ok(Server { shards })
     }

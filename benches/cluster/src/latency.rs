@@ -10,7 +10,7 @@ use crate::client::{Client, Said};
 use crate::process::{calls, difference};
 use crate::{Options, Work, median, p99, report};
 
-pub async fn run(options: &Options) -> Result<()> {
+pub async fn run(options: &Options, work: Work) -> Result<()> {
     let [first, second] = options.ports[..] else { anyhow::bail!("--ports names two") };
     let mut sender = Client::connect(first, 1_000_001).await?;
     let mut receiver = Client::connect(second, 1_000_002).await?;
@@ -38,8 +38,11 @@ pub async fn run(options: &Options) -> Result<()> {
     let after_ack: Vec<_> = pushes.iter().zip(&acks).map(|(pushed, acked)| pushed - acked).collect();
     report(
         options,
-        Work::CrossNode,
-        "one message after the other, client to client on another node",
+        work,
+        match work {
+            Work::CrossNodeBusy => "the same, of nodes with `node.busy_poll = \"200us\"`",
+            _ => "one message after the other, client to client on another node",
+        },
         &[
             ("publish_median_us", median(bare.clone())),
             ("publish_p99_us", p99(bare)),

@@ -52,6 +52,8 @@ pub struct Options {
 pub enum Work {
     /// One message after the other, from node to node.
     CrossNode,
+    /// The same, of nodes that were started with `node.busy_poll`; only where it is named.
+    CrossNodeBusy,
     /// What connects cost Redis.
     RedisConnects,
     /// As many stored messages as go.
@@ -63,7 +65,10 @@ async fn main() -> Result<()> {
     let options = Options::parse();
     let wanted = |work| options.works.is_empty() || options.works.contains(&work);
     if wanted(Work::CrossNode) {
-        latency::run(&options).await?;
+        latency::run(&options, Work::CrossNode).await?;
+    }
+    if options.works.contains(&Work::CrossNodeBusy) {
+        latency::run(&options, Work::CrossNodeBusy).await?;
     }
     if wanted(Work::RedisConnects) {
         connects::run(&options).await?;

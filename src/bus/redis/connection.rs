@@ -423,6 +423,7 @@ mod tests {
             sink: Arc::new(Deaf),
             prefix: "p:".into(),
             origin: [0; 8],
+            busy_poll: None,
         };
         let address = ConnectionAddr::Tcp("127.0.0.1".into(), server.local_addr().unwrap().port());
         let info =

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Shared, add};
 use crate::bus::Sink;
+use crate::busy_poll::BusyPoll;
 
 #[derive(Clone)]
 pub(super) struct Listener {
@@ -15,6 +16,7 @@ pub(super) struct Listener {
     pub prefix: Arc<str>,
     /// What this bus's own messages begin with.
     pub origin: [u8; 8],
+    pub busy_poll: Option<Arc<BusyPoll>>,
 }
 
 impl Listener {
@@ -31,6 +33,9 @@ impl Listener {
             return;
         }
         add(&self.shared.counters.received, 1);
+        if let Some(busy_poll) = &self.busy_poll {
+            busy_poll.something_came();
+        }
         // A copy: whoever keeps it must not keep all that was read with it.
         self.sink.message(channel, Bytes::copy_from_slice(message));
     }

@@ -46,6 +46,7 @@ pub(crate) use self::target::Target;
 pub use self::target::UrlError;
 use self::topology::Finder;
 use super::{Bus, BusError, BusFuture, Sink};
+use crate::busy_poll::BusyPoll;
 
 /// Which of Redis' two kinds of pub/sub is used. All nodes of a cluster must use the same: they do not hear each other
 /// otherwise.
@@ -81,6 +82,9 @@ pub struct RedisOptions {
     pub prefix: String,
     /// How the connections are named in `CLIENT LIST`.
     pub name: String,
+    /// How long the bus's thread stays awake after something came, as [`busy_poll`](crate::IoBuilder::busy_poll) says it of
+    /// the server's.
+    pub busy_poll: Duration,
 }
 
 impl Default for RedisOptions {
@@ -92,6 +96,7 @@ impl Default for RedisOptions {
             queue_limit: 100_000,
             prefix: "socketio:".into(),
             name: "tokio-socketio".into(),
+            busy_poll: Duration::ZERO,
         }
     }
 }
@@ -119,9 +124,8 @@ pub struct RedisBusStats {
 
 /// One node's bus over Redis. Dropping it closes it.
 ///
-/// With classic pub/sub in a Redis Cluster, [`Bus::settle`] does not wait for what its servers have not told each other yet.
-/// With sharded, messages of different channels may be told by several threads at the same time. With any,
-/// messages may be told already while the sink is told that the link is restored.
+/// The sink is told by one thread. Messages may be told already before it is told that the link is restored. With classic
+/// pub/sub in a Redis Cluster, [`Bus::settle`] does not wait for what its servers have not told each other yet.
 pub struct RedisBus {
     shared: Arc<Shared>,
 }
@@ -219,13 +223,17 @@ impl RedisBus {
         let bus = Arc::new(Self { shared: Arc::clone(&shared) });
         let mut origin = [0; 8];
         getrandom::fill(&mut origin).expect("the operating system gives no random bytes");
-        let listener = Listener { shared, sink, prefix: options.prefix.into(), origin };
-        let (tried, first) = oneshot::channel();
-        let keeping = link::keep(listener, Finder::new(target, options.pubsub), options.name, tried);
         // Of its own, so that what comes is heard at once, whatever else the program is at, and by one thread: a runtime of
         // several wakes another for each.
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("the system has no room for a runtime");
+        let busy_poll = {
+            let _on = runtime.enter();
+            BusyPoll::start(options.busy_poll)
+        };
+        let listener = Listener { shared, sink, prefix: options.prefix.into(), origin, busy_poll };
+        let (tried, first) = oneshot::channel();
+        let keeping = link::keep(listener, Finder::new(target, options.pubsub), options.name, tried);
         thread::Builder::new()
             .name("bus".into())
             .spawn(move || runtime.block_on(keeping))

@@ -59,7 +59,7 @@ impl Runs {
 }
 
 /// Works, in the order of the page.
-const WORKS: [&str; 19] = [
+const WORKS: [&str; 20] = [
     "idle",
     "idle-polling",
     "connect",
@@ -74,6 +74,7 @@ const WORKS: [&str; 19] = [
     "growth-connections",
     "growth-rooms",
     "cross-node",
+    "cross-node-busy",
     "redis-connects",
     "stored",
     "crowd",
