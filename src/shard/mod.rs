@@ -150,7 +150,10 @@ impl<A: App> Shards<A> {
         for (id, listeners) in (0..).zip(listeners) {
             let (mounts, limits, node) = (mounts.clone(), limits.clone(), node.clone());
             let (mailboxes, make) = (mailboxes.clone(), make.clone());
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .on_thread_park(turns::is_over)
+                .enable_all()
+                .build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
                 let wheel = Wheel::new(core::tick(&mounts, &limits));
                 let core = Core {

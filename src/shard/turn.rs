@@ -16,9 +16,12 @@ use crate::close::CloseReason;
 use crate::ids::Key;
 use crate::proto::ws::{self, Opcode};
 use crate::session::{Output, Time};
+use crate::turns;
 
 /// So many connections are accepted in one turn, that those already there are not kept waiting.
 const ACCEPTS_PER_TURN: usize = 64;
+/// A turn that does so much is followed by giving way. Two: what comes alone is not kept waiting by a call more.
+const MUCH: usize = 2;
 /// How long to wait when the system has no more files or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -34,8 +37,8 @@ impl<A: App> Shard<A> {
     fn turn(&mut self, context: &mut Context<'_>, sleep: Pin<&mut Sleep>) -> Poll<()> {
         ready::begin_turn();
         self.core.now = Time(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let came = self.read_mail(context.waker()) | self.read_ready();
-        if let Some(busy_poll) = self.busy_poll.as_ref().filter(|_| came) {
+        let came = self.read_mail(context.waker()) + self.read_ready();
+        if let Some(busy_poll) = self.busy_poll.as_ref().filter(|_| came > 0) {
             busy_poll.something_came();
         }
         self.fire_timers();
@@ -44,16 +47,19 @@ impl<A: App> Shard<A> {
         if self.is_stopped() {
             return Poll::Ready(());
         }
+        if came >= MUCH {
+            turns::give_way();
+        }
         self.sleep(context, sleep);
         ready::end_turn(context.waker());
         Poll::Pending
     }
 
-    /// Whether there was any.
-    fn read_mail(&mut self, waker: &Waker) -> bool {
+    /// How much there was.
+    fn read_mail(&mut self, waker: &Waker) -> usize {
         let mut mail = std::mem::take(&mut self.mail);
         self.core.mailboxes.take(self.core.id, waker, &mut mail);
-        let came = !mail.is_empty();
+        let came = mail.len();
         for mail in mail.drain(..) {
             match mail {
                 Mail::App(mail) => self.app.mail(&mut self.core, mail),
@@ -95,11 +101,11 @@ impl<A: App> Shard<A> {
         }
     }
 
-    /// Whether a connection was ready.
-    fn read_ready(&mut self) -> bool {
+    /// How many connections were ready.
+    fn read_ready(&mut self) -> usize {
         let mut list = std::mem::take(&mut self.ready);
         ready::take(&mut list);
-        let came = !list.is_empty();
+        let came = list.len();
         for key in list.drain(..) {
             if self.core.conns.get(key).is_some_and(|conn| !conn.out.is_empty()) {
                 self.core.touch_conn(key);
