@@ -208,6 +208,25 @@ async fn a_pattern_makes_namespaces() {
 }
 
 #[tokio::test]
+async fn shards_that_stay_awake_serve_and_stop() {
+    let (_io, server, address) = start(three().busy_poll(PATIENCE), |io| {
+        io.on("tell", |socket: Socket, what: u32| async move {
+            socket.broadcast().emit("told", what);
+            what
+        });
+    });
+    let mut clients = Client::join_on_each_shard(address, 3).await;
+    for what in 0..20 {
+        clients[0].send(&format!(r#"421["tell",{what}]"#)).await;
+        clients[0].expect(&format!("431[{what}]")).await;
+        for client in &mut clients[1..] {
+            client.expect(&format!(r#"42["told",{what}]"#)).await;
+        }
+    }
+    timeout(PATIENCE, server.stop(Duration::ZERO)).await.expect("they stop");
+}
+
+#[tokio::test]
 async fn rooms_across_shards() {
     let (io, _server, address) = start(three(), |io| {
         io.on("join", |socket: Socket, room: String| async move { socket.join(room) });

@@ -382,7 +382,7 @@ mod tests {
             [(0, "0s"), (1, "1ms"), (1500, "1500ms"), (45_000, "45s"), (120_000, "2m"), (7_200_000, "2h")]
         {
             assert_eq!(ms(ms_count).to_text(), text);
-            assert_eq!(duration(text), Some(Duration::from_millis(ms_count.into())));
+            assert_eq!(duration(text), Some(Duration::from_millis(ms_count)));
         }
         for (bytes, text) in [
             (0, "0B"),

@@ -82,8 +82,8 @@ pub struct RedisOptions {
     pub prefix: String,
     /// How the connections are named in `CLIENT LIST`.
     pub name: String,
-    /// How long the bus's thread stays awake after something came, as [`busy_poll`](crate::IoBuilder::busy_poll) says it of
-    /// the server's.
+    /// How long the bus's thread stays awake after something came, in place of sleeping until more does: what comes then is
+    /// heard sooner, at the price of the core's time. Zero: not at all.
     pub busy_poll: Duration,
 }
 
