@@ -192,3 +192,21 @@ async fn nodes_that_do_not_answer_are_named() {
     let found = nodes[0].io.fetch_sockets().await;
     assert_eq!((found.len(), found.silent.len()), (2, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_of_another_nodes_event_is_on_the_servers_runtime_from_the_start() {
+    let nodes = nodes(&LocalExchange::default(), 2).await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    nodes[1].io.on_server_side_emit("where", move |_: Arc<str>, _: Args| {
+        let tell = tell.clone();
+        async move { tell.send(tokio::runtime::Handle::current().id()).unwrap() }
+    });
+    // On a thread with a runtime of its own, as the bus may have one.
+    let speaker = nodes[0].io.clone();
+    let speaking = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { speaker.server_side_emit("where", ()) });
+    });
+    assert_eq!(told.recv().await, Some(tokio::runtime::Handle::current().id()));
+    speaking.join().unwrap();
+}

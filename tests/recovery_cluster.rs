@@ -388,17 +388,23 @@ async fn nodes_with_a_late_one(late: &str) -> (Vec<Node>, Arc<Ear>) {
     (nodes, ears.into_inner().unwrap().unwrap())
 }
 
+/// A client of `home` that was cut off, and an event of `speaker` that it missed and that is late.
+async fn one_who_missed_what_is_late(home: &Node, speaker: &Node, ear: &Ear) -> Comeback {
+    let mut client = Comeback::join(home.address()).await;
+    client.expect(&[FRESH]).await;
+    client.cut();
+    gone(home).await;
+    ear.hold();
+    speaker.io.to("all").emit("missed", 1);
+    assert_eq!(ear.holds(), 1);
+    client
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_late_at_the_keeper_is_not_missed() {
     let (nodes, ear) = nodes_with_a_late_one("a").await;
     let [a, b, c] = &nodes[..] else { unreachable!() };
-    let mut client = Comeback::join(a.address()).await;
-    client.expect(&[FRESH]).await;
-    client.cut();
-    gone(a).await;
-    ear.hold();
-    c.io.to("all").emit("missed", 1);
-    assert_eq!(ear.holds(), 1);
+    let mut client = one_who_missed_what_is_late(a, c, &ear).await;
     assert!(client.back_to(b.address(), |_| true).await);
     client.expect(&[r#"["missed",1]"#, BACK]).await;
 }
@@ -410,13 +416,7 @@ async fn what_is_late_where_the_client_comes_to_does_not_come_twice() {
     // So that `b` has the room's channel.
     let mut other = Comeback::join(b.address()).await;
     other.expect(&[r#"["hello",false,"user of b"]"#]).await;
-    let mut client = Comeback::join(a.address()).await;
-    client.expect(&[FRESH]).await;
-    client.cut();
-    gone(a).await;
-    ear.hold();
-    c.io.to("all").emit("missed", 1);
-    assert_eq!(ear.holds(), 1);
+    let mut client = one_who_missed_what_is_late(a, c, &ear).await;
     assert!(client.back_to(b.address(), |_| true).await);
     client.expect(&[r#"["missed",1]"#, BACK]).await;
     ear.let_go();

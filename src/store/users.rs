@@ -178,19 +178,17 @@ impl AccountNames<'_> {
         let Self { username, phone, email } = *self;
         let query = "SELECT username, phone, email FROM users \
                      WHERE (username IN (?, ?, ?) OR phone IN (?, ?, ?) OR email IN (?, ?, ?)) AND id <> ?";
-        let taken = tx
+        let others = tx
             .query(query, values![username, phone, email, username, phone, email, username, phone, email, id])
             .await?;
-        for (name, refused) in
+        let taken = others.iter().flat_map(|row| (0..3).map(|column| row.get::<Option<String>>(column)));
+        let taken = taken.collect::<Result<Vec<_>, _>>()?;
+        let is_taken = |name: &str| taken.iter().flatten().any(|taken| taken == name);
+        let refused =
             [(username, Refused::UsernameTaken), (phone, Refused::PhoneTaken), (email, Refused::EmailTaken)]
-        {
-            for (row, column) in taken.iter().flat_map(|row| [(row, 0), (row, 1), (row, 2)]) {
-                if name.is_some() && row.get::<Option<String>>(column)?.as_deref() == name {
-                    return Err(refused.into());
-                }
-            }
-        }
-        Ok(())
+                .into_iter()
+                .find(|(name, _)| name.is_some_and(is_taken));
+        refused.map_or(Ok(()), |(_, refused)| Err(refused.into()))
     }
 
     /// Says which name it was that somebody else has taken between the look and the change.

@@ -28,9 +28,6 @@ use crate::turns;
 /// How often a server is asked whether it is there.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// So many answers to messages are not left unread.
-const MAX_UNREAD: usize = 1024;
-
 /// The bit of the runtime among those who have promised to write.
 const OF_RUNTIME: u64 = 1 << 63;
 
@@ -155,14 +152,13 @@ impl Connection {
         let promise = here.map_or(OF_RUNTIME, |thread| 1 << (thread % OF_RUNTIME.trailing_zeros() as u16));
         let arguments: [&[&[u8]]; 3] =
             [&[command.as_bytes()], &[prefix.as_bytes(), channel.as_bytes()], &[origin, message]];
-        let (published, unanswered) = {
+        let (is_new, is_many) = {
             let mut out = self.lock();
-            (out.publish(arguments, limit, promise), out.publishing())
+            (out.publish(arguments, limit, promise)?, out.is_time_to_look(limit))
         };
-        if unanswered.is_multiple_of(MAX_UNREAD.min(limit.div_ceil(4))) {
+        if is_many {
             self.writer.look();
         }
-        let is_new = published?;
         add(&shared.counters.commands, 1);
         if is_new {
             let writing = Writing(Arc::clone(self));

@@ -13,6 +13,9 @@ use crate::bus::BusError;
 /// What may wait to be written at most, in bytes. 256 MiB.
 const MAX_BYTES: usize = 256 << 20;
 
+/// So many answers to messages are not left unread.
+const MAX_UNREAD: usize = 1024;
+
 /// A buffer that has grown beyond this is not kept when it is empty. 1 MiB.
 pub(super) const MAX_KEPT_BYTES: usize = 1 << 20;
 
@@ -78,6 +81,11 @@ impl Outgoing {
         let is_new = self.promised & promise == 0;
         self.promised |= promise;
         Ok(is_new)
+    }
+
+    /// After a message: whether the answers are to be read before more of them come, or before `limit` refuses any.
+    pub fn is_time_to_look(&self, limit: usize) -> bool {
+        self.publishing.is_multiple_of(MAX_UNREAD.min(limit.div_ceil(4)))
     }
 
     /// Puts a command of so many arguments behind what waits. `false`: it is not said any more, and nobody answers.
@@ -224,6 +232,20 @@ mod tests {
         assert_eq!(publish(&mut out, &large, 1), Err(BusError::Overloaded));
         out.wrote(out.waiting().len());
         assert_eq!(publish(&mut out, &large, 1), Ok(false));
+    }
+
+    #[test]
+    fn answers_are_looked_for_before_they_are_too_many() {
+        let mut out = Outgoing::default();
+        let mut looks = |limit, messages: usize| {
+            let mut look = || {
+                out.publish([&[b"P"], &[b"c"], &[b"m"]], limit, 1).unwrap();
+                out.is_time_to_look(limit)
+            };
+            (0..messages).filter(|_| look()).count()
+        };
+        assert_eq!(looks(20, 19), 3, "at a quarter, at half, at three quarters");
+        assert_eq!(looks(1_000_000, 4 * MAX_UNREAD), 4);
     }
 
     #[test]
