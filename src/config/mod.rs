@@ -190,7 +190,7 @@ settings! {
         require_friendship: bool = false, Any;
         /// The most members that a group may have, whatever its own limit.
         max_group_members: u32 = 500, Range(2, 100_000);
-        /// How long a message can be recalled.
+        /// How long a message can be recalled. 0: never.
         recall_window: Duration = secs(120), Range(ms(0), secs(365 * 86_400));
         /// Messages in a page of `sync_messages` when the client names no limit.
         sync_page: u32 = 100, Range(1, 1000);

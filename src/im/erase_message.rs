@@ -1,6 +1,7 @@
 //! `recall_message`, `delete_message`: a message keeps its place and loses its content.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -95,6 +96,25 @@ async fn may_erase(tx: &mut dyn Tx, message: &Message, user: u64) -> Result<bool
     }
 }
 
-fn is_over(since: Timestamp, window: std::time::Duration, now: Timestamp) -> bool {
-    u128::from(now.unix_ms().saturating_sub(since.unix_ms()).max(0).unsigned_abs()) > window.as_millis()
+/// Whether a `window` that began at `since` is over. One of no length always is, by whichever node's clock.
+fn is_over(since: Timestamp, window: Duration, now: Timestamp) -> bool {
+    u128::from(now.unix_ms().saturating_sub(since.unix_ms()).max(0).unsigned_abs()) >= window.as_millis()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_ends_when_its_time_has_passed_and_one_of_no_length_never_begins() {
+        let at = Timestamp::from_unix_ms;
+        let minute = Duration::from_secs(60);
+        for (now, over) in [(1_000, false), (60_999, false), (61_000, true), (61_001, true)] {
+            assert_eq!(is_over(at(1_000), minute, at(now)), over, "at {now} ms");
+        }
+        assert!(!is_over(at(1_000), minute, at(0)), "the clock of another node is behind");
+        for now in [0, 1_000, 1_001] {
+            assert!(is_over(at(1_000), Duration::ZERO, at(now)), "at {now} ms");
+        }
+    }
 }
