@@ -22,15 +22,23 @@ use crate::bus::BusError;
 
 pub(super) struct Channels {
     linger: Duration,
-    /// Subscriptions are asked for now, rather than all together when the link comes up.
-    up: bool,
+    link: Link,
     closed: bool,
     last_generation: u64,
     entries: HashMap<Arc<str>, Entry>,
-    /// What came to be wanted since the last [`Channels::begin`], unless it is gone again.
+    /// What came to be wanted since the last [`Channels::begin`], unless it is gone again. Nothing while the link is
+    /// down: all that is wanted is asked for together when it begins.
     wanted: Vec<Asked>,
     /// What was given up, the earliest first.
     given_up: VecDeque<(Instant, Arc<str>)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Link {
+    Down,
+    /// All that was wanted is asked for; what has come since is yet to be.
+    Beginning,
+    Up,
 }
 
 struct Entry {
@@ -75,7 +83,7 @@ impl Channels {
     pub fn new(linger: Duration) -> Self {
         Self {
             linger,
-            up: false,
+            link: Link::Down,
             closed: false,
             last_generation: 0,
             entries: HashMap::new(),
@@ -91,7 +99,9 @@ impl Channels {
         if !self.entries.contains_key(channel) {
             self.last_generation += 1;
             let (channel, generation) = (Arc::<str>::from(channel), self.last_generation);
-            self.wanted.push((Arc::clone(&channel), generation));
+            if self.link != Link::Down {
+                self.wanted.push((Arc::clone(&channel), generation));
+            }
             let entry =
                 Entry { generation, count: 0, idle_since: None, state: State::Wanted, waiters: Vec::new() };
             self.entries.insert(channel, entry);
@@ -99,10 +109,10 @@ impl Channels {
         let Some(entry) = self.entries.get_mut(channel) else { return Answer::Now(Err(BusError::Down)) };
         entry.count += 1;
         entry.idle_since = None;
-        match (self.up, entry.state) {
-            (false, _) => Answer::Now(Err(BusError::Down)),
-            (true, State::InForce) => Answer::Now(Ok(())),
-            (true, _) => {
+        match (self.link, entry.state) {
+            (Link::Down | Link::Beginning, _) => Answer::Now(Err(BusError::Down)),
+            (Link::Up, State::InForce) => Answer::Now(Ok(())),
+            (Link::Up, _) => {
                 let (waiter, answer) = oneshot::channel();
                 entry.waiters.push(waiter);
                 Answer::Later(answer)
@@ -124,6 +134,10 @@ impl Channels {
         }
         entry.idle_since = Some(now);
         self.given_up.push_back((now, name));
+        if self.link == Link::Down {
+            // Nobody else looks meanwhile, and an outage may be long.
+            self.forget_idle(now);
+        }
         true
     }
 
@@ -148,7 +162,7 @@ impl Channels {
     /// As [`Channels::begin`], for a link that begins: everything that is wanted, and nothing to give up.
     pub fn begin_all(&mut self, now: Instant) -> Vec<Asked> {
         self.forget_idle(now);
-        self.wanted.clear();
+        self.link = Link::Beginning;
         let ask = |(channel, entry): (&Arc<str>, &mut Entry)| {
             entry.state = State::Asked;
             (Arc::clone(channel), entry.generation)
@@ -171,13 +185,16 @@ impl Channels {
 
     /// Counts the link as up, unless something has come to be wanted that must be asked for before.
     pub fn go_up(&mut self) -> bool {
-        self.up = self.wanted.is_empty();
-        self.up
+        if self.wanted.is_empty() {
+            self.link = Link::Up;
+        }
+        self.link == Link::Up
     }
 
     /// The link is gone, and with it every subscription. Whoever waits is told.
     pub fn go_down(&mut self) {
-        self.up = false;
+        self.link = Link::Down;
+        self.wanted.clear();
         self.answer_all(&BusError::Down);
         for entry in self.entries.values_mut() {
             entry.state = State::Wanted;
@@ -361,6 +378,30 @@ mod tests {
         assert!(channels.go_up());
         assert_eq!(now(&mut channels, "x"), Ok(()));
         assert_eq!(now(&mut channels, "late"), Ok(()));
+    }
+
+    #[test]
+    fn who_comes_and_goes_during_an_outage_leaves_nothing_behind() {
+        let (mut channels, t) = up();
+        in_force(&mut channels, "stays", t);
+        channels.go_down();
+        for n in 0..1000 {
+            let (name, at) = (n.to_string(), t + LINGER * n);
+            assert_eq!(now(&mut channels, &name), Err(BusError::Down));
+            assert_eq!(now(&mut channels, "returns"), Err(BusError::Down));
+            channels.unsubscribe(&name, at);
+            channels.unsubscribe("returns", at);
+            let Channels { entries, given_up, wanted, .. } = &channels;
+            assert!(
+                entries.len() <= 3 && given_up.len() <= 2 && wanted.is_empty(),
+                "after {n}: {:?}, {given_up:?}, {}",
+                entries.keys(),
+                wanted.len()
+            );
+        }
+        let mut all = channels.begin_all(t + LINGER * 999);
+        all.sort_unstable();
+        assert_eq!(names(&all), ["999", "returns", "stays"], "these two linger still");
     }
 
     #[test]
