@@ -159,6 +159,25 @@ for (const [what, num] of Object.entries(wrongPlaces)) {
   });
 }
 
+for (const [what, junk] of [['a letter', 'x'], ['a bracket', ']'], ['another packet', '\x1e42["message","forged"]']]) {
+  for (const packet of [`451-["message",${place(0)}]`, `461-0[${place(0)}]`]) {
+    check(`closed: ${what} behind ${packet}`, async () => {
+      const ws = await openSocket(handle.port);
+      ws.text(packet + junk);
+      ws.binary(bytes(1));
+      assert.deepEqual((await ws.closed()).before, []);
+    });
+  }
+}
+
+check('half a surrogate pair beside an attachment is text like any other', async () => {
+  const ws = await openSocket(handle.port);
+  ws.text(`451-["message",${place(0)},"party \\ud83c"]`);
+  ws.binary(bytes(7));
+  assert.deepEqual(await receiveBinaryPacket(ws, '451-', 1), ['message-back', [7], 'party \ud83c']);
+  ws.destroy();
+});
+
 check('closed: text while an attachment is expected', async () => {
   const ws = await openSocket(handle.port);
   ws.text(`452-["message",${place(0)},${place(1)}]`);

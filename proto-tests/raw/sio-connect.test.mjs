@@ -26,6 +26,14 @@ check('CONNECT with a payload', async () => {
   ws.destroy();
 });
 
+check('CONNECT with half a surrogate pair: no character, and the rest of the payload holds', async () => {
+  const ws = await open();
+  ws.text('40{"token":"123","name":"party \\ud83c"}');
+  assert.match(await ws.receive(), /^40\{/);
+  await ws.expect('42["auth",{"token":"123","name":"party \ufffd"}]');
+  ws.destroy();
+});
+
 for (const packet of ['40/custom,', '40/custom']) {
   check(`CONNECT as ${packet}`, async () => {
     const ws = await open();

@@ -65,7 +65,7 @@ impl Args {
     /// # Errors
     /// The arguments are not of these types.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
-        binary::provide(&self.attachments, || Ok(serde_json::from_str(&self.json)?))
+        binary::provide(&self.attachments, || Ok(serde_json::from_str(&sio::well_formed(&self.json))?))
     }
 
     /// The first argument; `null` stands for one that is missing.
@@ -179,7 +179,8 @@ pub(super) fn decode_array<R>(
             Ok(result)
         }
     }
-    let mut json = serde_json::Deserializer::from_str(array);
+    let array = sio::well_formed(array);
+    let mut json = serde_json::Deserializer::from_str(&array);
     binary::provide(attachments, || {
         let result = json.deserialize_seq(Visit(skip_first, take, PhantomData))?;
         json.end()?;
@@ -187,11 +188,12 @@ pub(super) fn decode_array<R>(
     })
 }
 
-/// Whether every placeholder in the JSON has its attachment. Where one has not, the packet is malformed
-/// (reference parser, "illegal attachments").
+/// Whether this is valid JSON, no deeper than serde_json goes, in which every placeholder has its attachment. Where one
+/// has not, the packet is malformed (reference parser, "illegal attachments").
 pub(super) fn placeholders_fit(array: &str, attachments: usize) -> bool {
-    let mut json = serde_json::Deserializer::from_str(array);
-    Placeholders { attachments }.deserialize(&mut json).is_ok()
+    let array = sio::well_formed(array);
+    let mut json = serde_json::Deserializer::from_str(&array);
+    Placeholders { attachments }.deserialize(&mut json).is_ok() && json.end().is_ok()
 }
 
 /// Walks any JSON, and fails at a placeholder that has no attachment.
@@ -278,6 +280,9 @@ mod tests {
         assert_eq!(args.decode::<(u8, String, Vec<u8>)>(), Ok((1, "two".into(), vec![3])));
         assert_eq!(args.first(), Ok(1));
         assert!(args.first::<String>().is_err());
+        let cut = Args::new(r#""a\ud83d"]"#, &[]);
+        assert_eq!((cut.first::<String>(), cut.json()), (Ok("a\u{fffd}".into()), r#"["a\ud83d"]"#));
+        assert_eq!(cut.decode::<(String,)>(), Ok(("a\u{fffd}".into(),)));
         let none = Args::new("]", &[]);
         assert_eq!((none.first::<Option<u8>>(), none.first::<()>()), (Ok(None), Ok(())));
         assert!(none.first::<u8>().unwrap_err().to_string().starts_with("an argument is missing"));
@@ -290,9 +295,13 @@ mod tests {
             (r#"["a",[{"b":{"num":1,"_placeholder":true}}]]"#, 2, true),
             (r#"["a",{"_placeholder":true,"num":1}]"#, 1, false),
             (r#"["a",{"_placeholder":true,"num":-1}]"#, 1, false),
+            (r#"["a",{"_placeholder":true,"num":0}]x"#, 1, false),
+            (r#"["a",{"_placeholder":true,"num":0}]]"#, 1, false),
+            (r#"["a",{"_placeholder":true,"num":0},"\ud83d"] "#, 1, true),
+            (r#"["a",{"_placeholder":true,"num":1},"\ud83d"]"#, 1, false),
             (r#"["a",{"_placeholder":true,"num":"0"}]"#, 1, false),
             (r#"["a",{"_placeholder":true}]"#, 1, false),
-            (r#"["a",{"_placeholder":false,"num":9,"x":[1.5,null,"\ud800"]}]"#, 1, false),
+            (r#"["a",{"_placeholder":false,"num":9,"x":[1.5,null,"\ud800"]}]"#, 1, true),
             (r#"["a",{"_placeholder":false,"num":9}]"#, 1, true),
         ] {
             assert_eq!(placeholders_fit(array, attachments), fit, "{array}");

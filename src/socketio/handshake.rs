@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::ArgsError;
 use crate::proto::http::parse_query;
+use crate::proto::sio;
 use crate::shard::Request;
 
 /// The circumstances of a connection.
@@ -57,7 +58,7 @@ impl Handshake {
     /// # Errors
     /// It is not of this type.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
-        Ok(serde_json::from_str(self.auth_json())?)
+        Ok(serde_json::from_str(&sio::well_formed(self.auth_json()))?)
     }
 
     /// The other end of the TCP connection: the client, or a proxy.

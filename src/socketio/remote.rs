@@ -12,6 +12,7 @@ use super::op::Which;
 use super::{ArgsError, Broadcast, Payload, Socket};
 use crate::bus::wire;
 use crate::ids::SocketId;
+use crate::proto::sio;
 
 /// A socket on this node or another one: what was known of it when it was found, and a way to speak to it.
 #[derive(Clone, Debug)]
@@ -98,7 +99,7 @@ impl RemoteSocket {
     /// # Errors
     /// It is not of this type.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
-        Ok(serde_json::from_str(&self.auth)?)
+        Ok(serde_json::from_str(&sio::well_formed(&self.auth))?)
     }
 
     fn itself(&self) -> Broadcast {

@@ -6,10 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::{DecodePaddingMode, general_purpose};
 
-/// Base64 as clients write it: with or without its padding.
+/// Base64 as clients write it: with or without its padding, and whatever the last character's unused bits are.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
 );
 
 /// An Engine.IO packet, borrowed from where it was read.
@@ -63,7 +65,7 @@ impl<'a> Packet<'a> {
             b'4' => Packet::Text(data),
             b'5' => Packet::Upgrade,
             b'6' => Packet::Noop,
-            b'b' => Packet::Binary(Cow::Owned(BASE64.decode(data).map_err(|_| DecodeError::Base64)?)),
+            b'b' => Packet::Binary(Cow::Owned(decode_base64(data)?)),
             _ => return Err(DecodeError::UnknownType),
         })
     }
@@ -95,6 +97,15 @@ pub(super) fn encode_binary(data: &[u8], out: &mut Vec<u8>) {
     out.truncate(start + written);
 }
 
+/// Decodes base64, which may be broken into lines (RFC 2045, section 6.8): the Java client's is, every 76 characters and
+/// at its end.
+fn decode_base64(data: &str) -> Result<Vec<u8>, DecodeError> {
+    let is_break = |c: char| matches!(c, '\r' | '\n' | ' ' | '\t');
+    let decoded =
+        if data.contains(is_break) { BASE64.decode(data.replace(is_break, "")) } else { BASE64.decode(data) };
+    decoded.map_err(|_| DecodeError::Base64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +116,9 @@ mod tests {
         assert_eq!(Packet::decode("4hello"), Ok(Packet::Text("hello")));
         assert_eq!(Packet::decode("bAQIDBA=="), Ok(Packet::Binary(Cow::Owned(vec![1, 2, 3, 4]))));
         assert_eq!(Packet::decode("bAQIDBA"), Ok(Packet::Binary(Cow::Owned(vec![1, 2, 3, 4]))));
+        for java in ["bAQIDBA==\n", "bAQID\r\nBA==\r\n", "bAQ ID\tBB"] {
+            assert_eq!(Packet::decode(java), Ok(Packet::Binary(Cow::Owned(vec![1, 2, 3, 4]))), "{java:?}");
+        }
         assert_eq!(Packet::decode("2probe"), Ok(Packet::Ping("probe")));
         assert_eq!(Packet::decode("4"), Ok(Packet::Text("")));
     }
@@ -115,7 +129,9 @@ mod tests {
         for text in ["7", "abc", "é4", "-1", "\u{1e}"] {
             assert_eq!(Packet::decode(text), Err(DecodeError::UnknownType), "{text:?}");
         }
-        assert_eq!(Packet::decode("b?"), Err(DecodeError::Base64));
+        for text in ["b?", "b=", "bA", "bAQIDBA==AQ", "bAQ\u{a0}ID"] {
+            assert_eq!(Packet::decode(text), Err(DecodeError::Base64), "{text:?}");
+        }
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserializer as _;
 use serde::de::IgnoredAny;
 
-use super::{DecodeError, RESERVED_EVENTS};
+use super::{DecodeError, RESERVED_EVENTS, well_formed};
 
 /// The arguments of an event or an ack, still JSON text. That they are valid JSON is only known after
 /// [`Args::is_json`], or after decoding them.
@@ -64,7 +64,8 @@ fn split_name(text: &str) -> Result<(Cow<'_, str>, &str), DecodeError> {
         if quoted.as_bytes()[end] == b'"' {
             return Ok((Cow::Borrowed(&quoted[..end]), &quoted[end + 1..]));
         }
-        let mut names = serde_json::Deserializer::from_str(text).into_iter::<String>();
+        let decodable = well_formed(text);
+        let mut names = serde_json::Deserializer::from_str(&decodable).into_iter::<String>();
         let name = names.next().and_then(Result::ok).ok_or(DecodeError::Payload)?;
         return Ok((Cow::Owned(name), &text[names.byte_offset()..]));
     }
@@ -93,6 +94,7 @@ mod tests {
         assert_eq!(event(r#"["a",1,[2]]"#), Ok(("a".into(), "1,[2]]")));
         assert_eq!(event(" [ \"a\" , 1 ]"), Ok(("a".into(), "1 ]")));
         assert_eq!(event(r#"["a\n\"]\u00e9",1]"#), Ok(("a\n\"]é".into(), "1]")));
+        assert_eq!(event(r#"["a\ud83d",1]"#), Ok(("a\u{fffd}".into(), "1]")));
         assert_eq!(event("[1,2]"), Ok(("1".into(), "2]")));
         assert_eq!(event(r#"["",2]"#), Ok(("".into(), "2]")));
     }

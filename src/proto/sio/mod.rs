@@ -8,10 +8,12 @@
 mod args;
 mod encode;
 mod packet;
+mod surrogates;
 
 pub use args::{Args, is_json};
 pub use encode::{encode_head, encode_string};
 pub use packet::{DecodeError, Kind, Packet};
+pub use surrogates::well_formed;
 
 /// The namespace that every client may mean without naming it.
 pub const ROOT: &str = "/";
