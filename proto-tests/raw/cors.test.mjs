@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { check } from '../support/check.mjs';
 import { conformanceWithBystanders } from '../support/bystanders.mjs';
 import { ENGINE, PollingSession, SOCKET } from '../support/engine.mjs';
-import { request } from '../support/http.mjs';
+import { readResponse, request } from '../support/http.mjs';
 
 const handle = conformanceWithBystanders();
 const origin = { Origin: 'https://chat.example.org' };
@@ -21,6 +21,18 @@ check('GET, POST and errors allow every origin', async () => {
     assert.equal(headers['access-control-allow-origin'], '*');
     assert.equal(headers['access-control-allow-credentials'], undefined, 'not together with * (Fetch, CORS protocol)');
   }
+});
+
+check('a payload that is too large is refused so that a page learns why', async () => {
+  const session = await PollingSession.open(handle.port);
+  for (const body of [{ 'Content-Length': '1000001' }, { 'Transfer-Encoding': 'chunked' }]) {
+    const post = await session.begin({ method: 'POST', headers: { ...origin, ...body } });
+    if (body['Transfer-Encoding']) post.write('f4241\r\n4');
+    const { status, headers } = await readResponse(post);
+    assert.deepEqual([status, headers['access-control-allow-origin']], [413, '*']);
+    post.destroy();
+  }
+  await session.assertAlive();
 });
 
 check('preflight: 204, no body, methods and the requested headers', async () => {

@@ -42,6 +42,15 @@ check('binary of every length up to 20 bytes comes back in padded base64', async
   await session.expect(...packets);
 });
 
+check('base64 in lines, as the Java client writes it (RFC 2045, section 6.8)', async () => {
+  const session = await PollingSession.open(handle.port);
+  for (const length of [1, 2, 3, 57, 200]) {
+    const base64 = Buffer.alloc(length, length).toString('base64');
+    await session.send(`b${base64.replace(/.{76}/g, '$&\n')}\n`, '4and text');
+    await session.expect(`b${base64}`, '4and text');
+  }
+});
+
 check('a chunked POST', async () => {
   const session = await open();
   const response = await session.post('5\r\n4chun\r\n1\r\nk\r\n3\r\ned!\r\n0\r\n\r\n', { headers: { 'Transfer-Encoding': 'chunked' } });
@@ -143,6 +152,22 @@ check('a poll given up by the client loses no other session its messages', async
   (await quitter.begin()).destroy();
   await other.send('4still');
   await other.expect('4still');
+});
+
+check('who gives up a poll has no session any more, however soon the next poll comes', async () => {
+  for (let i = 0; i < 30; i++) {
+    const session = await PollingSession.open(handle.port);
+    (await session.begin()).destroy();
+    assert.equal((await session.get()).status, 400);
+  }
+});
+
+check('a POST whose session ends is not read to its end', async () => {
+  const session = await PollingSession.open(handle.port);
+  const slow = await session.begin({ method: 'POST', headers: { 'Content-Length': '1000' } });
+  slow.write('4');
+  assert.equal((await session.post('4second')).status, 400);
+  await slow.rest();
 });
 
 check('a session answers only by its own id', async () => {

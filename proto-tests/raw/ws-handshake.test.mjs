@@ -42,6 +42,16 @@ for (const key of ['', 'abc', 'dGhlIHNhbXBsZSBub25jZQ', `${Buffer.alloc(15).toSt
   });
 }
 
+check('the first subprotocol that is offered is chosen (4.2.2)', async () => {
+  for (const [offered, chosen] of [['chat', 'chat'], ['v1.chat, other', 'v1.chat']]) {
+    const tcp = await Tcp.open(handle.port);
+    tcp.write(encode({ path, headers: { ...upgradeHeaders, 'Sec-WebSocket-Protocol': offered } }));
+    const { status, headers } = await readResponse(tcp);
+    assert.deepEqual([status, headers['sec-websocket-protocol']], [101, chosen]);
+    tcp.destroy();
+  }
+});
+
 check('no key: 400', async () => {
   const { 'Sec-WebSocket-Key': _, ...headers } = upgradeHeaders;
   assert.equal((await request(handle.port, { path, headers })).status, 400);

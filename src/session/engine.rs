@@ -175,6 +175,11 @@ impl Session {
         self.state == State::Open
     }
 
+    /// Whether it is over, and takes no further request.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Closed { .. } | State::Gone)
+    }
+
     /// Bytes that wait to be sent.
     pub fn queued_bytes(&self) -> usize {
         self.outbox.bytes()

@@ -150,15 +150,15 @@ impl<A: App> Shard<A> {
                         }
                         return;
                     }
-                    Err(error) => return self.refuse(conn, &error),
+                    Err(error) => return self.refuse(conn, Reply::plain(), &error),
                 },
             }
         }
     }
 
     /// Answers what is no request, and closes: where the next would begin is not known.
-    pub(super) fn refuse(&mut self, conn: Key, error: &HttpError) {
-        self.core.reply(conn, &Reply::plain(), |reply, out| {
+    pub(super) fn refuse(&mut self, conn: Key, reply: Reply, error: &HttpError) {
+        self.core.reply(conn, &reply.last(), |reply, out| {
             let body = error.to_string();
             reply.write(out, error.status().0, &[("Content-Type", "text/plain")], body.as_bytes());
         });
@@ -238,7 +238,8 @@ impl<A: App> Shard<A> {
                 return Ok(Wants::OtherShard(sid));
             }
             let session = self.core.find(&sid).ok_or(HandshakeError::UnknownSid)?;
-            let entry = self.core.sessions.get(session).filter(|entry| usize::from(entry.mount) == mount);
+            let entry = self.core.sessions.get(session);
+            let entry = entry.filter(|entry| usize::from(entry.mount) == mount && !entry.session.is_over());
             if head.query_get("EIO").as_deref() != Some(PROTOCOL) {
                 return Err(HandshakeError::BadRequest);
             }

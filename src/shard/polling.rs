@@ -84,19 +84,18 @@ impl<A: App> Shard<A> {
         }
         entry.post = Some(conn);
         let limit = self.core.mounts[usize::from(entry.mount)].settings.max_payload;
-        let post = |body| Box::new(Post { body, data: Vec::new(), session, reply });
         let binary = head.header("Content-Type").is_some_and(|kind| kind == "application/octet-stream");
         let body = Body::new(head.framing(), limit);
         let Some(http) = self.core.http_mut(conn) else { return };
         match body {
-            Ok(body) => http.state = State::Body(post(body)),
+            Ok(body) => http.state = State::Body(Box::new(Post { body, data: Vec::new(), session, reply })),
             Err(error) => {
                 // The session goes on: the client learns that this was too much.
                 if let Some(entry) = self.core.sessions.get_mut(session) {
                     entry.post = None;
                     entry.session.handle_post_end();
                 }
-                return self.refuse(conn, &error);
+                return self.refuse(conn, reply, &error);
             }
         }
         if binary {
@@ -145,8 +144,8 @@ impl<A: App> Shard<A> {
 
     /// The body can't be read to its end.
     pub(super) fn refuse_post(&mut self, conn: Key, error: &HttpError) {
-        self.take_post(conn);
-        self.refuse(conn, error);
+        let reply = self.take_post(conn).map_or_else(Reply::plain, |post| post.reply);
+        self.refuse(conn, reply, error);
     }
 
     /// The POST breaks the rules: its session ends, and it is told.

@@ -268,6 +268,10 @@ impl<A: App> Shard<A> {
         if let Some(probe) = entry.probe {
             self.core.close_websocket(probe, 1002, "the session is over");
         }
+        if let Some(post) = entry.post {
+            // Nobody is there for the rest of its body.
+            self.core.drop_conn(post);
+        }
         if let Some(client) = entry.client {
             self.app.closed(&mut self.core, client, reason);
         }

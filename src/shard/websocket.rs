@@ -12,13 +12,19 @@ use crate::proto::http::{RequestHead, Status, encode_response};
 use crate::proto::ws::{self, Event, Opcode};
 use crate::session::{Link, Transport};
 
+/// What a request for a WebSocket is answered with.
+struct Accepted {
+    key: [u8; 28],
+    subprotocol: Option<Box<str>>,
+}
+
 impl<A: App> Shard<A> {
     /// A handshake over WebSocket: the open packet is the first frame.
     pub(super) fn open_websocket(&mut self, conn: Key, mount: usize, head: RequestHead) {
-        let Some(accept) = self.check_websocket(conn, &head) else { return };
+        let Some(accepted) = self.check_websocket(conn, &head) else { return };
         match self.open(conn, mount, head, Transport::WebSocket) {
             Ok(session) => {
-                self.switch(conn, session, Link::WebSocket, &accept);
+                self.switch(conn, session, Link::WebSocket, &accepted);
                 if let Some(entry) = self.core.sessions.get_mut(session) {
                     entry.websocket = Some(conn);
                 }
@@ -34,7 +40,7 @@ impl<A: App> Shard<A> {
 
     /// A WebSocket for a session that polls.
     pub(super) fn probe(&mut self, conn: Key, session: Key, head: &RequestHead) {
-        let Some(accept) = self.check_websocket(conn, head) else { return };
+        let Some(accepted) = self.check_websocket(conn, head) else { return };
         let (mounts, now) = (self.core.mounts.clone(), self.core.now);
         let Some(entry) = self.core.sessions.get_mut(session) else { return };
         let settings = &mounts[usize::from(entry.mount)].settings;
@@ -42,7 +48,7 @@ impl<A: App> Shard<A> {
         if welcome.is_ok() {
             entry.probe = Some(conn);
         }
-        self.switch(conn, session, Link::Probe, &accept);
+        self.switch(conn, session, Link::Probe, &accepted);
         if let Err(refused) = welcome {
             // As the reference server does: the WebSocket is opened, and closed. The session does not notice.
             self.core.close_websocket(conn, 1002, &refused.to_string());
@@ -50,10 +56,10 @@ impl<A: App> Shard<A> {
         self.core.touch(session);
     }
 
-    /// The request's accept key, or an answer to what is no proper WebSocket request.
-    fn check_websocket(&mut self, conn: Key, head: &RequestHead) -> Option<[u8; 28]> {
+    /// What the request is answered with; or an answer to what is no proper WebSocket request.
+    fn check_websocket(&mut self, conn: Key, head: &RequestHead) -> Option<Accepted> {
         let error = match ws::check_upgrade(head) {
-            Ok(accept) => return Some(accept),
+            Ok(key) => return Some(Accepted { key, subprotocol: ws::subprotocol(head).map(Box::from) }),
             Err(error) => error,
         };
         self.core.write_conn(conn, |out| {
@@ -64,12 +70,17 @@ impl<A: App> Shard<A> {
         None
     }
 
-    fn switch(&mut self, conn: Key, session: Key, link: Link, accept: &[u8; 28]) {
-        let accept = std::str::from_utf8(accept).unwrap_or_default();
+    fn switch(&mut self, conn: Key, session: Key, link: Link, accepted: &Accepted) {
+        let key = std::str::from_utf8(&accepted.key).unwrap_or_default();
         self.core.write_conn(conn, |out| {
-            let headers =
-                [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)];
-            encode_response(out, Status(101), &headers, true, b"");
+            let headers = [
+                ("Upgrade", "websocket"),
+                ("Connection", "Upgrade"),
+                ("Sec-WebSocket-Accept", key),
+                ("Sec-WebSocket-Protocol", accepted.subprotocol.as_deref().unwrap_or_default()),
+            ];
+            let count = headers.len() - usize::from(accepted.subprotocol.is_none());
+            encode_response(out, Status(101), &headers[..count], true, b"");
         });
         let Some(entry) = self.core.conns.get_mut(conn) else { return };
         let phase = Phase::WebSocket { decoder: ws::Decoder::new(), session, link };

@@ -74,6 +74,19 @@ pub fn check_upgrade(head: &RequestHead) -> Result<[u8; 28], HandshakeError> {
     }
 }
 
+/// The subprotocol to be spoken: of those that are offered the first, as the reference server has it, for Socket.IO does
+/// not depend on it. Clients that offer some fail where none is chosen (RFC 6455, section 4.1).
+pub fn subprotocol(head: &RequestHead) -> Option<&str> {
+    let offered = head.header("sec-websocket-protocol")?;
+    let is_token = |name: &&str| !name.is_empty() && name.bytes().all(is_token_byte);
+    offered.split(',').map(|name| name.trim_matches([' ', '\t'])).next().filter(is_token)
+}
+
+/// RFC 9110, section 5.6.2, "Tokens".
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// 16 bytes in base64. The last character's unused bits may be set: there are clients that draw the key
 /// from the alphabet.
 fn is_key(key: &[u8]) -> bool {
@@ -122,6 +135,22 @@ mod tests {
         ] {
             assert!(REQUEST.contains(find), "{find:?}");
             assert_eq!(check(&REQUEST.replacen(find, replace, 1)), Err(expected), "{find:?} -> {replace:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_subprotocol_is_chosen() {
+        for (offered, chosen) in [
+            ("Sec-WebSocket-Protocol: chat\r\n", Some("chat")),
+            ("sec-websocket-protocol:  v1.a , b\r\n", Some("v1.a")),
+            ("Sec-WebSocket-Protocol: a b\r\n", None),
+            ("Sec-WebSocket-Protocol: , a\r\n", None),
+            ("Sec-WebSocket-Protocol: \r\n", None),
+            ("", None),
+        ] {
+            let request = REQUEST.replacen("Host: a\r\n", &format!("Host: a\r\n{offered}"), 1);
+            let (head, _) = RequestHead::decode(request.as_bytes(), &HeadLimits::default()).unwrap().unwrap();
+            assert_eq!(subprotocol(&head), chosen, "{offered:?}");
         }
     }
 

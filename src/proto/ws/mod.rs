@@ -19,7 +19,7 @@ pub use decoder::Decoder;
 pub use encode::{encode_header, server_header, server_header_len};
 pub use event::{Event, Limits, Role};
 pub use frame::{FrameHeader, MAX_CONTROL_BYTES, Opcode};
-pub use handshake::{HandshakeError, accept_key, check_upgrade};
+pub use handshake::{HandshakeError, accept_key, check_upgrade, subprotocol};
 pub use mask::unmask;
 pub use utf8::Utf8;
 
