@@ -282,6 +282,25 @@ ON DUPLICATE KEY UPDATE
     at_ms = IF(VALUES(seq) > read_positions.seq, VALUES(at_ms), read_positions.at_ms),
     seq = GREATEST(read_positions.seq, VALUES(seq));
 
+-- Ids of users and groups that are gone are not given out again, as far as anything is left of them: who came to have one would
+-- read what was theirs. A row that is taken back at once moves the counts there.
+SET @last_user = (SELECT MAX(id) FROM (
+    SELECT MAX(from_user_id) AS id FROM messages
+    UNION ALL SELECT MAX(second_id) FROM conversations WHERE kind = 1
+    UNION ALL SELECT MAX(user_id) FROM group_members
+    UNION ALL SELECT MAX(owner_id) FROM im_groups
+    UNION ALL SELECT MAX(user_id) FROM friends
+    UNION ALL SELECT MAX(GREATEST(from_user_id, to_user_id)) FROM friend_requests
+) mentioned);
+INSERT INTO users (id, username, password_hash, is_admin, created_at_ms)
+SELECT @last_user, '', '', 0, 0 FROM DUAL WHERE @last_user > (SELECT COALESCE(MAX(id), 0) FROM users);
+DELETE FROM users WHERE id = @last_user AND username = '';
+
+SET @last_group = (SELECT MAX(first_id) FROM conversations WHERE kind = 2);
+INSERT INTO im_groups (id, name, owner_id, max_members, is_public, created_at_ms)
+SELECT @last_group, '', 0, 0, 0, 0 FROM DUAL WHERE @last_group > (SELECT COALESCE(MAX(id), 0) FROM im_groups);
+DELETE FROM im_groups WHERE id = @last_group AND owner_id = 0;
+
 COMMIT;
 
 SELECT

@@ -43,6 +43,13 @@ check('a message can be recalled for a while only, and deleted for ever', async 
   assert.equal((await ann.delete(`/message/${id}`)).isDeleted, true);
 });
 
+check('where registration is closed, nobody gets an account', async (t) => {
+  const { form } = await nodeWith(t, { ...wantTokens, 'auth.registration': false });
+  const account = { username: 'anna', password: 'correct horse' };
+  await new Rest(form, null).refused('403 registration_closed', 'POST', '/user/register', account);
+  await new Rest(form, null).refused('401 wrong_credentials', 'POST', '/user/login', { account: 'anna', password: account.password });
+});
+
 check('strangers may not write where only friends may, and nobody forbidden words', async (t) => {
   const { node, form } = await nodeWith(t, { ...wantTokens, 'im.require_friendship': true });
   const [ann, bob] = [1, 2].map((id) => Rest.user(form, id));

@@ -97,7 +97,9 @@ check('a dump of the sample is carried over, and conversations go on', { timeout
 
   // Run again after messages were written here, with one more in the old tables.
   sql(`INSERT INTO java_im.messages VALUES
-    (18, 'msg_late', 2, 1, NULL, 1, 'late', NULL, NULL, NULL, 0, 0, NULL, '2024-05-02 10:00:00');`);
+    (18, 'msg_late', 2, 1, NULL, 1, 'late', NULL, NULL, NULL, 0, 0, NULL, '2024-05-02 10:00:00'),
+    (19, 'msg_gone', 40, 50, NULL, 1, 'between users who are gone', NULL, NULL, NULL, 0, 0, NULL, '2024-05-02 10:00:01'),
+    (20, 'msg_gone_group', 41, NULL, 90, 1, 'in a group that is gone', NULL, NULL, NULL, 0, 0, NULL, '2024-05-02 10:00:02');`);
   sql(script);
   await withNode(async () => {
     const [anna, bo] = await Promise.all([1, 2].map((user) => device(t, node, user)));
@@ -108,6 +110,14 @@ check('a dump of the sample is carried over, and conversations go on', { timeout
       .map(({ conversation, unreadCount }) => [conversation, unreadCount]));
     assert.deepEqual(await unread(anna), { 'p:1:2': 3, 'g:77': 1 });
     assert.deepEqual(await unread(bo), { 'p:1:2': 1, 'g:77': 0 }, 'what was written here stays unread');
+
+    // Nobody comes upon what was of users and groups that are gone.
+    const post = async (path, body) => (await (await fetch(`${node.httpUrl}/api${path}`, {
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+    })).json()).data;
+    assert.equal((await post('/user/register', { username: 'new', password: 'a password' })).id, 51);
+    assert.equal((await post('/group/create', { operatorId: 1, name: 'new' })).id, 91);
+    assert.equal(sql("SELECT COUNT(*) FROM users WHERE username = '';").trim(), 'COUNT(*)\n0');
   });
 });
 

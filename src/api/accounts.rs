@@ -25,6 +25,7 @@ pub struct Accounts {
     token_ttl: Duration,
     logins_by_address: Limiter,
     logins_by_account: Limiter,
+    is_open: bool,
     registrations: Limiter,
 }
 
@@ -61,6 +62,7 @@ impl Accounts {
             token_ttl: auth.token_ttl,
             logins_by_address: per_minute(),
             logins_by_account: per_minute(),
+            is_open: auth.registration,
             registrations: Limiter::new(Rate::per_hour(auth.registrations_per_hour), KEPT),
         })
     }
@@ -68,8 +70,11 @@ impl Accounts {
     /// Registers a user; `new.password_hash` is replaced by the hash of `password`.
     ///
     /// # Errors
-    /// A name is taken, the password is not as it must be, or too many come from this address.
+    /// Nobody may register here, a name is taken, the password is not as it must be, or too many come from this address.
     pub async fn register(&self, from: IpAddr, new: NewUser, password: String) -> Result<User, Failure> {
+        if !self.is_open {
+            return Err(Failure::new("registration_closed", "nobody can register here"));
+        }
         take(&self.registrations, network(from))?;
         let password_hash = self.passwords.hash(password).await?;
         let new = NewUser { password_hash, ..new };

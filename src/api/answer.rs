@@ -64,7 +64,9 @@ pub fn status_of(code: &str) -> StatusCode {
         | "token_invalid"
         | "token_not_yet_valid"
         | "wrong_credentials" => StatusCode::UNAUTHORIZED,
-        "forbidden" | "not_a_member" | "muted" | "blocked" | "not_friends" => StatusCode::FORBIDDEN,
+        "forbidden" | "not_a_member" | "muted" | "blocked" | "not_friends" | "registration_closed" => {
+            StatusCode::FORBIDDEN
+        }
         "group_not_found" | "user_not_found" | "message_not_found" | "request_not_found" | "not_found" => {
             StatusCode::NOT_FOUND
         }

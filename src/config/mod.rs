@@ -144,6 +144,8 @@ settings! {
         password_max_chars: usize = 256, Range(1, 4096);
         /// Logins in a minute from one IP address (of IPv6, one network of 64 bits), and for one account; 0 for no limit.
         logins_per_minute: u32 = 60, Range(0, 1_000_000);
+        /// Anybody may register. To be turned off where users come from elsewhere: who registers gets the next id of the table, which may be somebody's there.
+        registration: bool = true, Any;
         /// Registrations in an hour from one IP address (of IPv6, one network of 64 bits); 0 for no limit.
         registrations_per_hour: u32 = 100, Range(0, 1_000_000);
     }

@@ -146,6 +146,7 @@ export const WORDS = {
     'cluster.alone': 'This node is alone. With cluster.redis_url set, others appear here.',
 
     'error.unreachable': 'The server does not answer.',
+    'error.registration_closed': 'Nobody can register here.',
     'error.wrong_credentials': 'There is no such account with this password.',
     'error.password_too_short': 'The password is too short.',
     'error.password_too_long': 'The password is too long.',
@@ -312,6 +313,7 @@ export const WORDS = {
     'cluster.alone': '只有这一个节点。设置 cluster.redis_url 后，其他节点会出现在这里。',
 
     'error.unreachable': '服务器没有响应。',
+    'error.registration_closed': '此处不开放注册。',
     'error.wrong_credentials': '账号或密码不正确。',
     'error.password_too_short': '密码太短。',
     'error.password_too_long': '密码太长。',

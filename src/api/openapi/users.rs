@@ -22,6 +22,7 @@ pub fn operations(config: &Config) -> Vec<Operation> {
             ])
             .gives(named("User"))
             .refuses(&[
+                "registration_closed",
                 "password_too_short",
                 "password_too_long",
                 "username_taken",
