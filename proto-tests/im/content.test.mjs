@@ -57,6 +57,7 @@ inBothForms({}, (form) => {
       assert.equal(answered.replyToMessageId, asked.messageId);
       assert.equal(answered.conversation, asked.conversation);
       assert.equal((await send(second, back, 'to the number', { replyToMessageId: String(asked.id) })).replyToMessageId, asked.messageId);
+      assert.equal((await send(second, back, 'to a number', { replyToMessageId: asked.id })).replyToMessageId, asked.messageId);
       assert.equal((await send(second, back, 'to nothing', { replyToMessageId: '' })).replyToMessageId, null);
     }
   });
@@ -123,6 +124,14 @@ inBothForms({}, (form) => {
     await settled(form.nodes, [receiver]);
     assert.deepEqual(receiver.inbox, [first]);
     assert.deepEqual(heard(receiver, 'group_message'), []);
+  });
+
+  check('an empty clientMessageId is none, as clients without optional fields send it', async (t) => {
+    const [one, two] = [user(), user()];
+    const sender = await join(t, one);
+    const sent = [];
+    for (const toUserId of [two, one, two]) sent.push(await send(sender, { toUserId }, `to ${toUserId}`, { clientMessageId: '' }));
+    assert.deepEqual(sent.map(({ content, seq }) => [content, seq]), [[`to ${two}`, 1], [`to ${one}`, 1], [`to ${two}`, 2]]);
   });
 
   check('clientMessageIds are told apart by every byte, up to 255 of them', async (t) => {

@@ -53,10 +53,19 @@ impl Params {
         self
     }
 
+    /// A name that stands there several times has a list of values, as one that is written with commas.
     fn add_query(&mut self, query: &str) {
+        let mut values = Map::new();
         for (name, value) in parse_query(query) {
-            self.0.insert(name.into_owned(), Value::String(value.into_owned()));
+            match values.get_mut(&*name) {
+                Some(Value::String(list)) => {
+                    list.push(',');
+                    list.push_str(&value);
+                }
+                _ => _ = values.insert(name.into_owned(), Value::String(value.into_owned())),
+            }
         }
+        self.0.extend(values);
     }
 
     fn add_body(&mut self, form: Form, body: &Bytes, bare: Option<&str>) -> Result<(), Failure> {
@@ -260,7 +269,13 @@ mod tests {
 
     #[test]
     fn lists_are_written_in_several_ways() {
-        for (query, body) in [("messageIds=1,2", ""), ("", "[1,2]"), ("", r#"{"messageIds":["1",2]}"#)] {
+        for (query, body) in [
+            ("messageIds=1,2", ""),
+            ("messageIds=1&messageIds=2", ""),
+            ("messageIds=1&other=x&messageIds=2", "[3]"),
+            ("", "[1,2]"),
+            ("", r#"{"messageIds":["1",2]}"#),
+        ] {
             assert_eq!(ids(params(query, body).get("messageIds").unwrap()), [1, 2], "{query} {body}");
         }
     }

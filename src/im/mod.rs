@@ -95,6 +95,8 @@ pub struct Options {
     pub require_friendship: bool,
     /// The most members that a group may have, whatever its own limit.
     pub max_group_members: u32,
+    /// The messages of one answer have so many bytes of JSON at most.
+    pub page_bytes: usize,
     /// How long a message can be recalled.
     pub recall_window: Duration,
     /// How long a client that was cut off may take to come back to its state; zero for not at all.

@@ -24,6 +24,20 @@ pub fn decode_or_default<T: DeserializeOwned + Default>(args: &Args) -> Result<T
     }
 }
 
+/// A text, or a number as its digits: for names that are either.
+pub fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u64),
+        Text(String),
+    }
+    Ok(Option::deserialize(deserializer)?.map(|written| match written {
+        Written::Number(number) => number.to_string(),
+        Written::Text(text) => text,
+    }))
+}
+
 /// An id of a user or a group: 1 to 2^53-1, as a number or, as some clients write it, as its decimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Id(pub u64);

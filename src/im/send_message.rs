@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::answer::{Answer, Refusal};
 use super::identity::User;
 use super::inbox::Push;
-use super::payload::{Id, decode};
+use super::payload::{Id, decode, text_or_number};
 use super::words::ForbiddenWord;
 use super::{Args, Im};
 use crate::ids::SocketId;
@@ -39,6 +39,7 @@ pub struct SendMessage {
     file_url: Option<String>,
     file_size: Option<u64>,
     file_name: Option<String>,
+    #[serde(default, deserialize_with = "text_or_number")]
     reply_to_message_id: Option<String>,
     client_message_id: Option<String>,
 }
@@ -273,6 +274,7 @@ fn check(payload: SendMessage, user: User, max_content_chars: usize) -> Result<N
         file_size: payload.file_size,
         file_name: payload.file_name,
         reply_to_message_id: payload.reply_to_message_id.filter(|name| !name.is_empty()),
-        client_message_id: payload.client_message_id,
+        // Clients without optional fields send empty ones.
+        client_message_id: payload.client_message_id.filter(|id| !id.is_empty()),
     })
 }

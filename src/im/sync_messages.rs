@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::answer::{Done, Refusal};
 use super::identity::User;
@@ -22,14 +23,40 @@ struct Payload {
     limit: Option<u32>,
 }
 
-pub async fn run(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Done<SyncPage>, Refusal> {
+/// A page as it is sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sync {
+    messages: Vec<Box<RawValue>>,
+    has_more: bool,
+}
+
+pub async fn run(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Done<Sync>, Refusal> {
     let Payload { conversation, after_seq, limit } = decode(&args)?;
     im.check_takes_part(user, conversation).await?;
     let limit = match limit {
         Some(0) => return Err(Refusal::new("invalid_payload", "limit must be at least 1")),
         limit => limit.unwrap_or(im.options.sync_page).min(im.options.sync_page_max),
     };
-    Ok(im.store.sync(conversation, after_seq, limit).await?.into())
+    Ok(Sync::of(im.store.sync(conversation, after_seq, limit).await?, im.options.page_bytes)?.into())
+}
+
+impl Sync {
+    /// As much of a page as has at most so many bytes, and one message at least. A connection that is to take more than it
+    /// may is closed as too slow, and would be again and again.
+    fn of(page: SyncPage, max_bytes: usize) -> Result<Self, Refusal> {
+        let (mut messages, mut bytes) = (Vec::with_capacity(page.messages.len()), 0);
+        for message in &page.messages {
+            let message = to_raw_value(message)
+                .map_err(|_| Refusal::new("internal_error", "a message can't be encoded"))?;
+            bytes += message.get().len();
+            if bytes > max_bytes && !messages.is_empty() {
+                return Ok(Self { messages, has_more: true });
+            }
+            messages.push(message);
+        }
+        Ok(Self { messages, has_more: page.has_more })
+    }
 }
 
 impl Im {

@@ -22,6 +22,8 @@ pub fn im(config: &Config) -> im::Options {
         sync_page_max: config.im.sync_page_max,
         require_friendship: config.im.require_friendship,
         max_group_members: config.im.max_group_members,
+        // Something else may be waiting before it.
+        page_bytes: config.limits.outbox_hard.0 / 2,
         recall_window: config.im.recall_window,
         recovery_window: config.socketio.recovery_window,
         watch_limit: config.im.watch_limit,
