@@ -30,3 +30,12 @@ for (const mode of ['polling only', 'websocket only', 'polling then upgrade']) {
     other.disconnect();
   });
 }
+
+check('of those who come to all nodes at the same moment one stays', async (t) => {
+  for (let round = 0; round < 10; round++) {
+    const nodes = [...cluster.nodes, ...cluster.nodes, ...cluster.nodes];
+    const devices = await Promise.all(nodes.map((node) => device(t, node, 100 + round, 'websocket only')));
+    await until(() => devices.filter(({ connected }) => connected).length === 1, 'one is left');
+    devices.forEach((socket) => socket.disconnect());
+  }
+});

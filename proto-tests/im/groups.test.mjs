@@ -166,6 +166,24 @@ inBothForms({ settings: { 'socketio.recovery_window': '1m', 'im.max_group_member
     }
   });
 
+  check('who was taken in while cut off is not told to have missed nothing', async (t) => {
+    const [owner, guest] = [user(), user()];
+    for (const node of form.nodes) {
+      const first = await listener(t, form.nodes[0], owner);
+      const away = await listener(t, form.nodes[0], guest);
+      away.io.engine.close();
+      await until(() => !away.connected, 'it is cut off');
+      const groupId = await createGroup(form.next(), owner, [guest]);
+      const { conversation } = await send(first, { groupId }, 'while away');
+      away.io.uri = `http://localhost:${node.port}?userId=${guest}`;
+      const greeted = once(away, 'connected');
+      away.connect();
+      assert.equal((await greeted)[0].recovered, undefined);
+      assert.equal((await succeed(away, 'sync_messages', { conversation, afterSeq: 0 })).messages.length, 1);
+      away.disconnect();
+    }
+  });
+
   check('who was put out while cut off does not come back into the room', async (t) => {
     const [owner, guest] = [user(), user()];
     for (const [at] of form.nodes.entries()) {

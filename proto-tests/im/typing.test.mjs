@@ -67,7 +67,9 @@ inBothForms({}, (form) => {
     const friendly = await join(t, three);
     const before = await send(blocked[0], { toUserId: one }, 'before');
 
+    const named = await send(blocked[0], { toUserId: one }, 'before, by a name', { clientMessageId: 'before' });
     await done(form.next(), one, 'POST', '/friend/block', { friendId: two });
+    assert.deepEqual(await send(blocked[1] ?? blocked[0], { toUserId: one }, 'again', { clientMessageId: 'before' }), named, 'it was sent before');
     for (const socket of blocked) {
       assert.equal(await refused(socket, 'send_message', { toUserId: one, messageType: 1, content: 'let me' }), 'blocked');
       for (const event of ['typing', 'stop_typing']) assert.equal(await refused(socket, event, { targetId: one, targetType: 1 }), 'blocked');
@@ -79,11 +81,11 @@ inBothForms({}, (form) => {
     const inGroup = await send(blocked[0], { groupId }, 'in a group of both');
     await succeed(friendly, 'typing', { targetId: one, targetType: 1 });
     await settled(form.nodes, [receiver]);
-    assert.deepEqual(receiver.inbox, [before, others[0]]);
+    assert.deepEqual(receiver.inbox, [before, named, others[0]]);
     assert.deepEqual(heard(receiver, 'group_message'), [inGroup]);
     assert.deepEqual(heard(receiver, 'user_typing', 'user_stop_typing').map(({ userId }) => userId), [three]);
     const { messages } = await succeed(receiver, 'sync_messages', { conversation: before.conversation, afterSeq: 0 });
-    assert.deepEqual(messages, [before, others[1]], 'nothing was stored');
+    assert.deepEqual(messages, [before, named, others[1]], 'nothing was stored');
 
     await done(form.next(), one, 'POST', '/friend/unblock', { friendId: two });
     for (const socket of [...blocked, late]) {
@@ -91,6 +93,6 @@ inBothForms({}, (form) => {
       await succeed(socket, 'typing', { targetId: one, targetType: 1 });
     }
     await settled(form.nodes, [receiver]);
-    assert.equal(receiver.inbox.length, 2 + blocked.length + 1);
+    assert.equal(receiver.inbox.length, 3 + blocked.length + 1);
   });
 });

@@ -25,6 +25,8 @@ struct Ready {
     ties: Ties,
     /// The ties are those that the store has.
     were_read: bool,
+    /// It has come to be in groups whose messages nobody kept for it.
+    has_missed: bool,
     arrival: Arrival,
     _rooms: Option<RoomsHeld>,
 }
@@ -68,15 +70,16 @@ impl Im {
         }
         let arrival = self.roster.arrive(user.id());
         let back = groups_that_it_comes_back_to(socket).await;
-        let (ties, were_read) = match self.ties.read(user.id()).await {
+        let (ties, were_read, has_missed) = match self.ties.read(user.id()).await {
             Ok(ties) => {
                 // It may have been put out of some of them meanwhile.
                 back.difference(&ties.groups).for_each(|group| socket.leave(Room::Group(*group).name()));
-                (ties, true)
+                let has_missed = !ties.groups.is_subset(&back);
+                (ties, true, has_missed)
             }
             Err(error) => {
                 tracing::debug!(user = user.id(), %error, "a user's groups can't be read yet");
-                (Ties { groups: back, ..Ties::default() }, false)
+                (Ties { groups: back, ..Ties::default() }, false, true)
             }
         };
         let of_groups = ties.groups.iter().map(|group| Room::Group(*group));
@@ -84,7 +87,7 @@ impl Im {
         let (held, in_force) = self.io.hold_rooms(&rooms);
         let _ = tokio::time::timeout(BUS_WITHIN, in_force).await;
         socket.extensions().insert(user);
-        let ready = Ready { identity, ties, were_read, arrival, _rooms: held };
+        let ready = Ready { identity, ties, were_read, has_missed, arrival, _rooms: held };
         socket.extensions().insert(OnItsWay(Mutex::new(Some(ready))));
         Ok(())
     }
@@ -92,12 +95,9 @@ impl Im {
     fn greet(self: &Arc<Self>, socket: &Socket) {
         let on_its_way = socket.extensions().remove::<OnItsWay>();
         let ready = on_its_way.and_then(|way| way.0.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let Some(Ready { identity, ties, were_read, arrival, _rooms }) = ready else { return };
+        let Some(Ready { identity, ties, were_read, has_missed, arrival, _rooms }) = ready else { return };
         let (user, now) = (identity.user, Timestamp::now());
         let connection = Connection { socket: socket.clone(), since: now };
-        if !self.options.multi_device {
-            self.replace_older(user.id(), &connection);
-        }
         if let Some(at) = identity.expires_at {
             self.expiries.add(at, socket);
         }
@@ -109,10 +109,14 @@ impl Im {
         drop(arrival);
         self.presence.enter(user.id(), now);
         let mut greeting = json!({ "userId": user.id(), "nodeId": self.options.node_id, "serverTime": now });
-        if socket.recovered() {
+        if socket.recovered() && !has_missed {
             greeting["recovered"] = true.into();
         }
         socket.emit("connected", greeting);
+        // It may itself be the older one.
+        if !self.options.multi_device {
+            self.replace_older(user.id());
+        }
     }
 
     fn farewell(self: &Arc<Self>, socket: &Socket, reason: CloseReason) {

@@ -40,6 +40,7 @@ impl Im {
         });
         self.hear(REPLACE, |im, (user, since, id): (u64, Timestamp, String)| {
             im.put_out_older(user, since, &id);
+            im.insist_on_newer(user, since, &id);
         });
         self.hear(CATCH_UP, |im, (after,): (u64,)| im.catch_up(after));
     }
@@ -103,10 +104,29 @@ impl Im {
         Some(rooms.fold(self.io.to(first.to_string()), |all, room| all.to(room.to_string())))
     }
 
-    /// Puts out all connections of a user that are older than this one, on every node.
-    pub(super) fn replace_older(&self, user: u64, newest: &Connection) {
+    /// Puts out all connections of a user but the newest, on every node. To be called when one has come.
+    pub(super) fn replace_older(&self, user: u64) {
+        // Another shard may let in another one at the same time, and either may be the newer.
+        let newest = self.roster.connections(user).into_iter().max_by_key(Connection::age);
+        if let Some(newest) = newest {
+            self.put_out_older(user, newest.since, &newest.socket.id().to_string());
+            self.tell_of(user, &newest);
+        }
+    }
+
+    /// Of two that come at the same time, the older may be here only after it was to be put out. It tells of itself then; who is
+    /// newer answers.
+    fn insist_on_newer(&self, user: u64, since: Timestamp, id: &str) {
+        let newest = self.roster.connections(user).into_iter().max_by_key(Connection::age);
+        if let Some(newest) =
+            newest.filter(|newest| !newest.is_older(since, id) && newest.socket.id().to_string() != id)
+        {
+            self.tell_of(user, &newest);
+        }
+    }
+
+    fn tell_of(&self, user: u64, newest: &Connection) {
         let id = newest.socket.id().to_string();
-        self.put_out_older(user, newest.since, &id);
         self.io.to(Room::User(user).to_string()).server_side_emit(REPLACE, (user, newest.since, id));
     }
 

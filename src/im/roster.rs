@@ -49,9 +49,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Whether it is older than the connection of this time and id. Every node gives the same answer.
+    /// What says which of two is older. Every node has it so.
+    pub fn age(&self) -> (Timestamp, String) {
+        (self.since, self.socket.id().to_string())
+    }
+
+    /// Whether it is older than the connection of this time and id.
     pub fn is_older(&self, since: Timestamp, id: &str) -> bool {
-        self.since < since || (self.since == since && *self.socket.id().to_string() < *id)
+        let (its_since, its_id) = self.age();
+        (its_since, &*its_id) < (since, id)
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::{mpsc, oneshot};
 
 use super::answer::{Answer, Refusal};
@@ -49,6 +49,9 @@ pub const MAX_FILE_FIELD_BYTES: usize = 2048;
 /// The longest reference to another message, in bytes: a UUID, and room to spare.
 pub const MAX_REPLY_ID_BYTES: usize = 64;
 
+/// Why somebody may not write who could before.
+const MAY_CHANGE: [&str; 6] =
+    ["blocked", "not_friends", "muted", "not_a_member", "group_not_found", "forbidden_word"];
 /// Messages that are being stored or pushed at most. The store refuses sooner, as a rule.
 pub(super) const MAX_UNDER_WAY: usize = 65_536;
 /// Messages that are pushed and acked together at most.
@@ -108,9 +111,10 @@ impl Im {
 
     /// Hands a message over to the store, or says why not.
     async fn begin_to_send(self: &Arc<Self>, user: User, payload: SendMessage, asker: Asker) {
+        let client_message_id = payload.client_message_id.clone();
         let message = match self.checked(user, payload).await {
             Ok(message) => message,
-            Err(refusal) => return asker.tell(Err(refusal)),
+            Err(refusal) => return asker.tell(self.sent_before(user, client_message_id, refusal).await),
         };
         let Ok(place) = self.outcomes.clone().try_reserve_owned() else {
             return asker.tell(Err(StoreError::Overloaded.into()));
@@ -119,6 +123,24 @@ impl Im {
         // Called in the order of `seq`.
         let then = move |appended| _ = place.send(Outcome { appended, asker, _ticket });
         self.store.append_then(message, Box::new(then));
+    }
+
+    /// What is refused now may have been sent before: who repeats it, as the answer was lost, is answered with the message.
+    async fn sent_before(
+        &self,
+        user: User,
+        client_message_id: Option<String>,
+        refusal: Refusal,
+    ) -> Result<Arc<RawValue>, Refusal> {
+        let name = client_message_id.filter(|_| MAY_CHANGE.contains(&refusal.code));
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return Err(refusal) };
+        let sender = user.id();
+        let found = self.store.reading(move |tx| {
+            let name = name.clone();
+            Box::pin(async move { messages::by_client_id(tx, sender, &name).await })
+        });
+        let found = found.await.ok().flatten().and_then(|message| to_raw_value(&message).ok());
+        found.map(Arc::from).ok_or(refusal)
     }
 
     /// The message, if it may be sent.

@@ -112,6 +112,16 @@ pub async fn sync(
     Ok(SyncPage { messages, has_more })
 }
 
+/// The message that a sender has named so.
+pub async fn by_client_id(
+    tx: &mut dyn Tx,
+    sender: u64,
+    client_message_id: &str,
+) -> Result<Option<Message>, StoreError> {
+    let condition = "WHERE m.from_user_id = ? AND m.client_message_id = ?";
+    Ok(select(tx, condition, values![sender, client_message_id]).await?.pop())
+}
+
 /// Where a page of history begins, seen from the end of the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {

@@ -16,6 +16,7 @@ const FOR_READERS: [&str; 4] = ["forbidden", "not_a_member", "group_not_found", 
 
 pub fn operations(config: &Config) -> Vec<Operation> {
     let file_field = || text(0, MAX_FILE_FIELD_BYTES);
+    let reply_name = json!({ "anyOf": [text(0, MAX_REPLY_ID_BYTES), whole(0, MAX_ID)] });
     let names = || list(named("MessageName"));
     vec![
         post("/api/message/send", messages::send, "sendMessage", "Sends a message to a user or a group")
@@ -28,8 +29,7 @@ pub fn operations(config: &Config) -> Vec<Operation> {
                 field("fileUrl", file_field(), "Where the file is").optional(),
                 field("fileSize", whole(0, MAX_ID), "Its length in bytes").optional(),
                 field("fileName", file_field(), "Its name").optional(),
-                field("replyToMessageId", text(0, MAX_REPLY_ID_BYTES), "`messageId` of the one that it answers")
-                    .optional(),
+                field("replyToMessageId", reply_name, "`messageId` or `id` of the one that it answers").optional(),
                 field("clientMessageId", text(0, MAX_CLIENT_MESSAGE_ID_BYTES), "The sender's own name for it")
                     .optional(),
             ])
@@ -49,6 +49,7 @@ pub fn operations(config: &Config) -> Vec<Operation> {
                 "blocked",
                 "not_friends",
                 "group_not_found",
+                "message_not_found",
                 "rate_limited",
             ]),
         post("/api/message/private/history", messages::private_history, "getPrivateHistory", "Messages with a user")
