@@ -25,7 +25,7 @@ pub struct Accounts {
     token_ttl: Duration,
     logins_by_address: Limiter,
     logins_by_account: Limiter,
-    is_open: bool,
+    anybody_may_register: bool,
     registrations: Limiter,
 }
 
@@ -62,7 +62,7 @@ impl Accounts {
             token_ttl: auth.token_ttl,
             logins_by_address: per_minute(),
             logins_by_account: per_minute(),
-            is_open: auth.registration,
+            anybody_may_register: auth.registration,
             registrations: Limiter::new(Rate::per_hour(auth.registrations_per_hour), KEPT),
         })
     }
@@ -72,7 +72,7 @@ impl Accounts {
     /// # Errors
     /// Nobody may register here, a name is taken, the password is not as it must be, or too many come from this address.
     pub async fn register(&self, from: IpAddr, new: NewUser, password: String) -> Result<User, Failure> {
-        if !self.is_open {
+        if !self.anybody_may_register {
             return Err(Failure::new("registration_closed", "nobody can register here"));
         }
         take(&self.registrations, network(from))?;

@@ -25,7 +25,7 @@ struct Ready {
     ties: Ties,
     /// The ties are those that the store has.
     were_read: bool,
-    /// It has come to be in groups whose messages nobody kept for it.
+    /// It has come to be in groups whose messages nobody kept for it, or may have.
     has_missed: bool,
     arrival: Arrival,
     _rooms: Option<RoomsHeld>,
@@ -70,18 +70,18 @@ impl Im {
         }
         let arrival = self.roster.arrive(user.id());
         let back = groups_that_it_comes_back_to(socket).await;
-        let (ties, were_read, has_missed) = match self.ties.read(user.id()).await {
+        let (ties, were_read) = match self.ties.read(user.id()).await {
             Ok(ties) => {
                 // It may have been put out of some of them meanwhile.
                 back.difference(&ties.groups).for_each(|group| socket.leave(Room::Group(*group).name()));
-                let has_missed = !ties.groups.is_subset(&back);
-                (ties, true, has_missed)
+                (ties, true)
             }
             Err(error) => {
                 tracing::debug!(user = user.id(), %error, "a user's groups can't be read yet");
-                (Ties { groups: back, ..Ties::default() }, false, true)
+                (Ties { groups: back.clone(), ..Ties::default() }, false)
             }
         };
+        let has_missed = !were_read || !ties.groups.is_subset(&back);
         let of_groups = ties.groups.iter().map(|group| Room::Group(*group));
         let rooms: Vec<_> = std::iter::once(Room::User(user.id())).chain(of_groups).map(Room::name).collect();
         let (held, in_force) = self.io.hold_rooms(&rooms);

@@ -2,6 +2,7 @@
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::answer::Refusal;
 use crate::auth::parse_user_id;
@@ -12,8 +13,7 @@ use crate::store::{MAX_ID, MessageKey};
 pub fn decode<T: DeserializeOwned>(args: &Args) -> Result<T, Refusal> {
     let object: serde_json::Map<_, _> =
         args.first().map_err(|_| Refusal::new("invalid_payload", "the payload must be an object"))?;
-    T::deserialize(serde_json::Value::Object(object))
-        .map_err(|error| Refusal::new("invalid_payload", error.to_string()))
+    T::deserialize(Value::Object(object)).map_err(|error| Refusal::new("invalid_payload", error.to_string()))
 }
 
 /// As [`decode`], for a payload that need not be there.
@@ -24,18 +24,18 @@ pub fn decode_or_default<T: DeserializeOwned + Default>(args: &Args) -> Result<T
     }
 }
 
-/// A text, or a number as its digits: for names that are either.
+/// A text, or a number as its digits, where there is one: for what goes by either name.
 pub fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Number(u64),
-        Text(String),
+    let Some(value) = Option::deserialize(deserializer)? else { return Ok(None) };
+    written(value).map(Some).ok_or_else(|| D::Error::custom("a text or a number is needed"))
+}
+
+fn written(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     }
-    Ok(Option::deserialize(deserializer)?.map(|written| match written {
-        Written::Number(number) => number.to_string(),
-        Written::Text(text) => text,
-    }))
 }
 
 /// An id of a user or a group: 1 to 2^53-1, as a number or, as some clients write it, as its decimal digits.
@@ -67,11 +67,8 @@ pub struct MessageName(pub MessageKey);
 
 impl<'de> Deserialize<'de> for MessageName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::String(text) => text,
-            serde_json::Value::Number(number) => number.to_string(),
-            _ => return Err(D::Error::custom("a message's id or messageId is needed")),
-        };
+        let text = written(Value::deserialize(deserializer)?)
+            .ok_or_else(|| D::Error::custom("a message's id or messageId is needed"))?;
         text.parse().map(MessageName).map_err(D::Error::custom)
     }
 }

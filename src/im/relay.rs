@@ -40,7 +40,7 @@ impl Im {
         });
         self.hear(REPLACE, |im, (user, since, id): (u64, Timestamp, String)| {
             im.put_out_older(user, since, &id);
-            im.insist_on_newer(user, since, &id);
+            im.insist_on_newer(user, since, id);
         });
         self.hear(CATCH_UP, |im, (after,): (u64,)| im.catch_up(after));
     }
@@ -107,27 +107,29 @@ impl Im {
     /// Puts out all connections of a user but the newest, on every node. To be called when one has come.
     pub(super) fn replace_older(&self, user: u64) {
         // Another shard may let in another one at the same time, and either may be the newer.
-        let newest = self.roster.connections(user).into_iter().max_by_key(Connection::age);
-        if let Some(newest) = newest {
-            self.put_out_older(user, newest.since, &newest.socket.id().to_string());
+        if let Some(newest) = self.newest(user) {
+            let (since, id) = newest.age();
+            self.put_out_older(user, since, &id);
             self.tell_of(user, &newest);
         }
     }
 
     /// Of two that come at the same time, the older may be here only after it was to be put out. It tells of itself then; who is
     /// newer answers.
-    fn insist_on_newer(&self, user: u64, since: Timestamp, id: &str) {
-        let newest = self.roster.connections(user).into_iter().max_by_key(Connection::age);
-        if let Some(newest) =
-            newest.filter(|newest| !newest.is_older(since, id) && newest.socket.id().to_string() != id)
-        {
+    fn insist_on_newer(&self, user: u64, since: Timestamp, id: String) {
+        let than = (since, id);
+        if let Some(newest) = self.newest(user).filter(|newest| newest.age() > than) {
             self.tell_of(user, &newest);
         }
     }
 
+    fn newest(&self, user: u64) -> Option<Connection> {
+        self.roster.connections(user).into_iter().max_by_key(Connection::age)
+    }
+
     fn tell_of(&self, user: u64, newest: &Connection) {
-        let id = newest.socket.id().to_string();
-        self.io.to(Room::User(user).to_string()).server_side_emit(REPLACE, (user, newest.since, id));
+        let (since, id) = newest.age();
+        self.io.to(Room::User(user).to_string()).server_side_emit(REPLACE, (user, since, id));
     }
 
     /// `false`: the bus does not take it now.

@@ -52,6 +52,7 @@ pub const MAX_REPLY_ID_BYTES: usize = 64;
 /// Why somebody may not write who could before.
 const MAY_CHANGE: [&str; 6] =
     ["blocked", "not_friends", "muted", "not_a_member", "group_not_found", "forbidden_word"];
+
 /// Messages that are being stored or pushed at most. The store refuses sooner, as a rule.
 pub(super) const MAX_UNDER_WAY: usize = 65_536;
 /// Messages that are pushed and acked together at most.
@@ -111,11 +112,13 @@ impl Im {
 
     /// Hands a message over to the store, or says why not.
     async fn begin_to_send(self: &Arc<Self>, user: User, payload: SendMessage, asker: Asker) {
-        let client_message_id = payload.client_message_id.clone();
-        let message = match self.checked(user, payload).await {
+        let mut message = match check(payload, user, self.options.max_content_chars) {
             Ok(message) => message,
-            Err(refusal) => return asker.tell(self.sent_before(user, client_message_id, refusal).await),
+            Err(refusal) => return asker.tell(Err(refusal)),
         };
+        if let Err(refusal) = self.check_may_be_sent(user, &mut message).await {
+            return asker.tell(self.sent_before(message, refusal).await);
+        }
         let Ok(place) = self.outcomes.clone().try_reserve_owned() else {
             return asker.tell(Err(StoreError::Overloaded.into()));
         };
@@ -126,15 +129,9 @@ impl Im {
     }
 
     /// What is refused now may have been sent before: who repeats it, as the answer was lost, is answered with the message.
-    async fn sent_before(
-        &self,
-        user: User,
-        client_message_id: Option<String>,
-        refusal: Refusal,
-    ) -> Result<Arc<RawValue>, Refusal> {
-        let name = client_message_id.filter(|_| MAY_CHANGE.contains(&refusal.code));
-        let Some(name) = name.filter(|name| !name.is_empty()) else { return Err(refusal) };
-        let sender = user.id();
+    async fn sent_before(&self, message: NewMessage, refusal: Refusal) -> Result<Arc<RawValue>, Refusal> {
+        let name = message.client_message_id.filter(|_| MAY_CHANGE.contains(&refusal.code));
+        let (sender, Some(name)) = (message.from_user_id, name) else { return Err(refusal) };
         let found = self.store.reading(move |tx| {
             let name = name.clone();
             Box::pin(async move { messages::by_client_id(tx, sender, &name).await })
@@ -143,16 +140,14 @@ impl Im {
         found.map(Arc::from).ok_or(refusal)
     }
 
-    /// The message, if it may be sent.
-    async fn checked(&self, user: User, payload: SendMessage) -> Result<NewMessage, Refusal> {
-        let mut message = check(payload, user, self.options.max_content_chars)?;
+    /// Lets pass what may be sent; what has to be masked in it is.
+    async fn check_may_be_sent(&self, user: User, message: &mut NewMessage) -> Result<(), Refusal> {
         if let Err(RetryIn(after)) = self.limits.messages.take(user.id(), 1, Instant::now()) {
             return Err(Refusal::rate_limited(after));
         }
-        self.check_words(&mut message)?;
+        self.check_words(message)?;
         self.check_may_write(user, message.target).await?;
-        self.check_reply(&mut message).await?;
-        Ok(message)
+        self.check_reply(message).await
     }
 
     /// Pushes and acks what the store says is stored.

@@ -26,22 +26,22 @@ struct Payload {
 /// A page as it is sent.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Sync {
+pub struct SentPage {
     messages: Vec<Box<RawValue>>,
     has_more: bool,
 }
 
-pub async fn run(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Done<Sync>, Refusal> {
+pub async fn run(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Done<SentPage>, Refusal> {
     let Payload { conversation, after_seq, limit } = decode(&args)?;
     im.check_takes_part(user, conversation).await?;
     let limit = match limit {
         Some(0) => return Err(Refusal::new("invalid_payload", "limit must be at least 1")),
         limit => limit.unwrap_or(im.options.sync_page).min(im.options.sync_page_max),
     };
-    Ok(Sync::of(im.store.sync(conversation, after_seq, limit).await?, im.options.page_bytes)?.into())
+    Ok(SentPage::of(im.store.sync(conversation, after_seq, limit).await?, im.options.page_bytes)?.into())
 }
 
-impl Sync {
+impl SentPage {
     /// As much of a page as has at most so many bytes, and one message at least. A connection that is to take more than it
     /// may is closed as too slow, and would be again and again.
     fn of(page: SyncPage, max_bytes: usize) -> Result<Self, Refusal> {

@@ -73,14 +73,10 @@ impl<A: App> Shard<A> {
     fn switch(&mut self, conn: Key, session: Key, link: Link, accepted: &Accepted) {
         let key = std::str::from_utf8(&accepted.key).unwrap_or_default();
         self.core.write_conn(conn, |out| {
-            let headers = [
-                ("Upgrade", "websocket"),
-                ("Connection", "Upgrade"),
-                ("Sec-WebSocket-Accept", key),
-                ("Sec-WebSocket-Protocol", accepted.subprotocol.as_deref().unwrap_or_default()),
-            ];
-            let count = headers.len() - usize::from(accepted.subprotocol.is_none());
-            encode_response(out, Status(101), &headers[..count], true, b"");
+            let mut headers =
+                vec![("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", key)];
+            headers.extend(accepted.subprotocol.as_deref().map(|name| ("Sec-WebSocket-Protocol", name)));
+            encode_response(out, Status(101), &headers, true, b"");
         });
         let Some(entry) = self.core.conns.get_mut(conn) else { return };
         let phase = Phase::WebSocket { decoder: ws::Decoder::new(), session, link };

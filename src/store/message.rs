@@ -222,8 +222,7 @@ impl Appended {
 }
 
 /// A run of messages of one conversation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncPage {
     /// Oldest first, `seq` without a gap.
     pub messages: Vec<Message>,

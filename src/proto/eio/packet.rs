@@ -101,8 +101,10 @@ pub(super) fn encode_binary(data: &[u8], out: &mut Vec<u8>) {
 /// at its end.
 fn decode_base64(data: &str) -> Result<Vec<u8>, DecodeError> {
     let is_break = |c: char| matches!(c, '\r' | '\n' | ' ' | '\t');
-    let decoded =
-        if data.contains(is_break) { BASE64.decode(data.replace(is_break, "")) } else { BASE64.decode(data) };
+    let decoded = match BASE64.decode(data) {
+        Err(_) if data.contains(is_break) => BASE64.decode(data.replace(is_break, "")),
+        decoded => decoded,
+    };
     decoded.map_err(|_| DecodeError::Base64)
 }
 

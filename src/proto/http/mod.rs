@@ -17,6 +17,7 @@ pub use forwarded::{BadNetwork, Network, X_FORWARDED_FOR, client_ip, is_trusted}
 pub use framing::Framing;
 pub use head::{HeadLimits, Method, RequestHead};
 pub use query::parse_query;
+pub(in crate::proto) use response::is_token;
 pub use response::{Status, encode_response};
 
 /// Why a request is refused. After one the connection can only be answered and closed: where the next

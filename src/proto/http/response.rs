@@ -109,7 +109,7 @@ fn breaks_a_line(byte: u8) -> bool {
     byte.is_ascii_control() && byte != b'\t'
 }
 
-fn is_token(name: &str) -> bool {
+pub(in crate::proto) fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token_byte)
 }
 

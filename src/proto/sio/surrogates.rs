@@ -14,9 +14,9 @@ pub fn well_formed(json: &str) -> Cow<'_, str> {
     let mut at = 0;
     while let Some(found) = memchr::memchr(b'\\', &json.as_bytes()[at..]) {
         at += found;
-        at += match (escaped(json, at), escaped(json, at + 6)) {
-            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => 12,
-            (Some(0xd800..0xe000), _) => {
+        at += match escaped(json, at) {
+            Some(0xd800..0xdc00) if matches!(escaped(json, at + 6), Some(0xdc00..0xe000)) => 12,
+            Some(0xd800..0xe000) => {
                 mended.to_mut().replace_range(at + 2..at + 6, REPLACEMENT);
                 6
             }

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use crate::proto::http::{Framing, Method, RequestHead, Status};
+use crate::proto::http::{Framing, Method, RequestHead, Status, is_token};
 
 /// RFC 6455 section 1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -78,13 +78,8 @@ pub fn check_upgrade(head: &RequestHead) -> Result<[u8; 28], HandshakeError> {
 /// not depend on it. Clients that offer some fail where none is chosen (RFC 6455, section 4.1).
 pub fn subprotocol(head: &RequestHead) -> Option<&str> {
     let offered = head.header("sec-websocket-protocol")?;
-    let is_token = |name: &&str| !name.is_empty() && name.bytes().all(is_token_byte);
-    offered.split(',').map(|name| name.trim_matches([' ', '\t'])).next().filter(is_token)
-}
-
-/// RFC 9110, section 5.6.2, "Tokens".
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    let first = offered.split(',').next()?.trim_matches([' ', '\t']);
+    is_token(first).then_some(first)
 }
 
 /// 16 bytes in base64. The last character's unused bits may be set: there are clients that draw the key
