@@ -71,8 +71,9 @@ inBothForms({}, (form) => {
       for (const who of [member, other]) assert.equal(await refused(sockets[who], command, { messageId: sent[0].messageId }), 'forbidden');
       for (const [i, who] of [sender, admin, owner].entries()) {
         assert.equal((await succeed(sockets[who], command, { messageId: sent[i].messageId })).content, '');
+        // What different nodes say has no order among itself: each recall is heard before the next.
+        await settled(form.nodes, Object.values(sockets));
       }
-      await settled(form.nodes, Object.values(sockets));
       for (const who of [owner, admin, member, sender]) {
         assert.deepEqual(heard(sockets[who], event).map(({ seq, operatorId }) => [seq, operatorId]), [[1, sender], [2, admin], [3, owner]]);
       }
