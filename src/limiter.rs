@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,7 @@ pub struct Limiter {
     shards: [Mutex<Generations>; SHARDS],
     /// How large a generation of a shard may become.
     generation: usize,
+    refused: AtomicU64,
 }
 
 /// Buckets that were used lately, and before that. When the first are too many, the second are forgotten.
@@ -114,6 +116,7 @@ impl Limiter {
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
             generation: capacity.div_ceil(2 * SHARDS).max(1),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -126,7 +129,13 @@ impl Limiter {
         let hash = self.hasher.hash_one(key);
         let shard = &self.shards[hash as usize % SHARDS];
         let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.bucket(hash, self.generation, now).take(rate, cost, now)
+        let taken = buckets.bucket(hash, self.generation, now).take(rate, cost, now);
+        taken.inspect_err(|_| _ = self.refused.fetch_add(1, Relaxed))
+    }
+
+    /// How often somebody was refused, since the start.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
     }
 
     /// How many buckets are kept.

@@ -115,3 +115,12 @@ check('connections that open and end without a word disturb no one', async () =>
     if (i % 3) tcp.destroy(); else tcp.end();
   }
 });
+
+check('every answer of the server says when it was given (RFC 9110, 6.6.1)', async () => {
+  for (const options of [handshake, { path: '/nope' }, { path: `${ENGINE}?EIO=3&transport=polling` }, { ...handshake, method: 'OPTIONS' }]) {
+    const { headers, status } = await request(handle.port, options);
+    const date = headers.date;
+    assert.match(date ?? '', /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d\d:\d\d:\d\d GMT$/, `${options.path}: ${status}`);
+    assert.ok(Math.abs(Date.parse(date) - Date.now()) < 3_600_000, date);
+  }
+});

@@ -7,6 +7,7 @@
 //! Passwords are taken as the bytes that came, and are never logged, stored or kept.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{Error as HashError, PasswordHasher, PasswordVerifier};
@@ -87,6 +88,7 @@ pub struct Passwords {
     places: Arc<Semaphore>,
     /// For those that run.
     hashers: Arc<Semaphore>,
+    overloaded: AtomicU64,
 }
 
 impl Passwords {
@@ -106,6 +108,7 @@ impl Passwords {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             places: Arc::new(Semaphore::new(places)),
             hashers: Arc::new(Semaphore::new(hashers)),
+            overloaded: AtomicU64::new(0),
         })
     }
 
@@ -151,6 +154,11 @@ impl Passwords {
         Ok(equal.await? && exists)
     }
 
+    /// How many were refused since the start, as too many waited.
+    pub fn overloaded(&self) -> u64 {
+        self.overloaded.load(Relaxed)
+    }
+
     /// Runs on a thread for blocking work, when it is its turn. A caller that goes away while it runs leaves its place
     /// only at the end: what is limited is the work, not the waiting for it.
     async fn run<T: Send + 'static>(
@@ -159,7 +167,10 @@ impl Passwords {
     ) -> Result<T, PasswordError> {
         let failed = |error: &dyn std::fmt::Display| PasswordError::Failed(error.to_string());
         let place = self.places.clone().try_acquire_owned().map_err(|error| match error {
-            TryAcquireError::NoPermits => PasswordError::Overloaded,
+            TryAcquireError::NoPermits => {
+                self.overloaded.fetch_add(1, Relaxed);
+                PasswordError::Overloaded
+            }
             TryAcquireError::Closed => failed(&error),
         })?;
         let hasher = self.hashers.clone().acquire_owned().await.map_err(|error| failed(&error))?;

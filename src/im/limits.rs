@@ -1,6 +1,7 @@
 //! How often users and connections may do what costs something.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::answer::Refusal;
@@ -15,6 +16,8 @@ pub struct Limits {
     /// Messages, by user.
     pub messages: Limiter,
     typing: Option<Rate>,
+    refused_typing: AtomicU64,
+    refused_watching: AtomicU64,
 }
 
 impl Limits {
@@ -23,6 +26,8 @@ impl Limits {
         Limits {
             messages: Limiter::new(Rate::per_second(messages_per_second, message_burst), USERS),
             typing: Rate::per_second(typing_per_second, typing_per_second),
+            refused_typing: AtomicU64::new(0),
+            refused_watching: AtomicU64::new(0),
         }
     }
 
@@ -37,7 +42,25 @@ impl Limits {
             }
         };
         let mut bucket = bucket.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        bucket.take(rate, 1, Instant::now()).map_err(|RetryIn(after)| Refusal::rate_limited(after))
+        bucket.take(rate, 1, Instant::now()).map_err(|RetryIn(after)| {
+            self.refused_typing.fetch_add(1, Relaxed);
+            Refusal::rate_limited(after)
+        })
+    }
+
+    /// A connection that wants to watch more users than it may.
+    pub fn too_many_watched(&self, limit: usize) -> Refusal {
+        self.refused_watching.fetch_add(1, Relaxed);
+        Refusal::new("too_many", format!("one connection can watch at most {limit} users"))
+    }
+
+    /// How often each was reached since the start, by the name of its setting.
+    pub fn reached(&self) -> [(&'static str, u64); 3] {
+        [
+            ("messages_per_second", self.messages.refused()),
+            ("typing_per_second", self.refused_typing.load(Relaxed)),
+            ("watch_limit", self.refused_watching.load(Relaxed)),
+        ]
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::http::Http;
 use super::ready;
+use super::tally::Limit;
 use crate::ids::Key;
 use crate::proto::ws;
 use crate::session::{Link, Outbox, Time};
@@ -51,15 +52,28 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Counts, and says whether the limits (0 for none) still hold.
-    pub fn count(&mut self, packets: u32, bytes: usize, now: Time, max_packets: u32, max_bytes: u64) -> bool {
+    /// Counts, and says which limit (0 for none) does not hold any more.
+    pub fn count(
+        &mut self,
+        packets: u32,
+        bytes: usize,
+        now: Time,
+        max_packets: u32,
+        max_bytes: u64,
+    ) -> Result<(), Limit> {
         let second = (now.0 / 1000) as u32;
         if self.second != second {
             *self = Rate { second, packets: 0, bytes: 0 };
         }
         self.packets = self.packets.saturating_add(packets);
         self.bytes = self.bytes.saturating_add(bytes as u64);
-        (max_packets == 0 || self.packets <= max_packets) && (max_bytes == 0 || self.bytes <= max_bytes)
+        if max_packets > 0 && self.packets > max_packets {
+            return Err(Limit::Packets);
+        }
+        if max_bytes > 0 && self.bytes > max_bytes {
+            return Err(Limit::Bytes);
+        }
+        Ok(())
     }
 }
 

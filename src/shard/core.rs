@@ -13,6 +13,7 @@ use super::mailbox::Mailboxes;
 use super::node::Node;
 use super::options::{Limits, Mount};
 use super::table::Table;
+use super::tally::Limit;
 use super::wheel::Wheel;
 use crate::close::CloseReason;
 use crate::ids::{Key, ShardId, Sid};
@@ -126,7 +127,16 @@ impl<A: App> Core<A> {
         let Some(entry) = self.sessions.get(session) else { return false };
         let unsent = entry.websocket.and_then(|conn| self.conns.get(conn)).map_or(0, |conn| conn.out.bytes());
         let soft = self.mounts[usize::from(entry.mount)].settings.outbox_soft;
-        entry.session.is_writable() && unsent == 0 && entry.session.queued_bytes() < soft
+        let is_read = unsent == 0 && entry.session.queued_bytes() < soft;
+        if !is_read {
+            self.reach(Limit::OutboxSoft);
+        }
+        is_read && entry.session.is_writable()
+    }
+
+    /// Counts that a limit was reached.
+    pub fn reach(&self, limit: Limit) {
+        self.node.tally().reach(limit);
     }
 
     /// Whether the session can still be spoken to.

@@ -11,6 +11,7 @@ use super::mail::{HandOff, Mail};
 use super::options::HttpOptions;
 use super::polling::Post;
 use super::reply::{HandshakeError, Reply, write_upgrade_error};
+use super::tally::Limit;
 use crate::ids::{Key, Sid};
 use crate::proto::http::{HttpError, Method, RequestHead};
 use crate::session::{Time, Transport};
@@ -93,6 +94,7 @@ impl<A: App> Core<A> {
                 }
                 // Idle between two requests is the peer's right to a quiet close; in the middle of one it is told.
                 if !http.input.is_empty() || matches!(http.state, State::Body(_)) {
+                    self.reach(Limit::HeadTimeout);
                     self.write_conn(key, |out| Reply::plain().write(out, 408, &[], b""));
                 }
                 self.close_conn(key);
@@ -158,6 +160,11 @@ impl<A: App> Shard<A> {
 
     /// Answers what is no request, and closes: where the next would begin is not known.
     pub(super) fn refuse(&mut self, conn: Key, reply: Reply, error: &HttpError) {
+        match error {
+            HttpError::HeadTooLarge => self.core.reach(Limit::HeadBytes),
+            HttpError::BodyTooLarge => self.core.reach(Limit::Payload),
+            _ => (),
+        }
         self.core.reply(conn, &reply.last(), |reply, out| {
             let body = error.to_string();
             reply.write(out, error.status().0, &[("Content-Type", "text/plain")], body.as_bytes());

@@ -23,6 +23,7 @@ mod ready;
 mod reply;
 mod rooms;
 mod table;
+mod tally;
 mod turn;
 mod websocket;
 mod wheel;
@@ -57,6 +58,7 @@ pub use self::options::{Cors, HttpOptions, Limits, Mount};
 pub use self::ready::wake_shard;
 pub use self::rooms::{Joined, Left, Memberships, Rooms};
 pub use self::table::Table;
+pub use self::tally::{Limit, Tally};
 
 /// Bytes of a connection in its table.
 #[cfg(test)]
@@ -390,7 +392,8 @@ impl<A: App> Shard<A> {
         }
         let now = self.core.now;
         let Some(conn) = self.core.conns.get_mut(key) else { return true };
-        conn.rate.count(packets, bytes, now, max_packets, max_bytes)
+        let counted = conn.rate.count(packets, bytes, now, max_packets, max_bytes);
+        counted.inspect_err(|limit| self.core.reach(*limit)).is_ok()
     }
 
     /// A connection is over: whatever session it served is told, and it is forgotten.

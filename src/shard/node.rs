@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::options::Limits;
+use super::tally::{Limit, Tally};
+use crate::close::CloseReason;
 use crate::session::Time;
 
 /// Counts over all shards.
@@ -18,6 +20,7 @@ pub struct Node {
     /// The current second in the upper half, the handshakes in it in the lower.
     handshakes: AtomicU64,
     refused: AtomicU64,
+    tally: Tally,
     /// No new sessions: the node is about to go.
     leaving: AtomicBool,
 }
@@ -37,6 +40,17 @@ pub enum Full {
     /// The node is about to go.
     #[error("the server is going away")]
     Leaving,
+}
+
+impl Full {
+    fn limit(self) -> Option<Limit> {
+        match self {
+            Full::Node => Some(Limit::Connections),
+            Full::Address => Some(Limit::ConnectionsPerIp),
+            Full::Handshakes => Some(Limit::Handshakes),
+            Full::Leaving => None,
+        }
+    }
 }
 
 impl Node {
@@ -65,6 +79,9 @@ impl Node {
     fn welcome(&self, full: Option<Full>) -> Result<(), Full> {
         let Some(full) = full else { return Ok(()) };
         self.refused.fetch_add(1, Ordering::Relaxed);
+        if let Some(limit) = full.limit() {
+            self.tally.reach(limit);
+        }
         Err(full)
     }
 
@@ -129,8 +146,9 @@ impl Node {
         self.sessions.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn session_closed(&self) {
+    pub(super) fn session_closed(&self, reason: CloseReason) {
         self.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.tally.close(reason);
     }
 
     /// TCP connections now.
@@ -141,6 +159,11 @@ impl Node {
     /// Engine.IO sessions now.
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// How often each limit was reached, and why sessions have ended.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Connections and handshakes refused for a limit, since the start.
@@ -171,6 +194,8 @@ mod tests {
         let client = ip(9).unwrap();
         assert_eq!(node.address_came(client, &limits), Ok(()));
         assert_eq!(node.address_came(client, &limits), Err(Full::Address));
+        let reached = |limit| node.tally().reached(limit);
+        assert_eq!((reached(Limit::Connections), reached(Limit::ConnectionsPerIp)), (1, 2));
         node.address_left(client);
         assert_eq!((node.connections(), node.per_ip.lock().unwrap().len()), (0, 0));
     }
@@ -183,5 +208,6 @@ mod tests {
         assert_eq!([at(5000), at(5999), at(5999), at(6000)], [Ok(()), Ok(()), Err(Full::Handshakes), Ok(())]);
         node.refuse_new();
         assert_eq!((at(7000), node.refused()), (Err(Full::Leaving), 2));
+        assert_eq!(node.tally().reached(Limit::Handshakes), 1);
     }
 }

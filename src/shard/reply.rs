@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::time::SystemTime;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -132,8 +133,15 @@ fn encode(
     keep_alive: bool,
     body: &[u8],
 ) {
-    let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_ref())).collect();
+    let date = date();
+    let headers = headers.iter().map(|(name, value)| (*name, value.as_ref()));
+    let headers: Vec<_> = std::iter::once(("Date", &*date)).chain(headers).collect();
     encode_response(out, Status(status), &headers, keep_alive, body);
+}
+
+/// The value of `Date` (RFC 9110, section 6.6.1).
+pub fn date() -> String {
+    httpdate::fmt_http_date(SystemTime::now())
 }
 
 impl AllowOrigin {

@@ -258,7 +258,7 @@ impl<A: App> Shard<A> {
 
     fn session_closed(&mut self, key: Key, reason: CloseReason) {
         let Some(entry) = self.core.sessions.remove(key) else { return };
-        self.core.node.session_closed();
+        self.core.node.session_closed(reason);
         if let Some(ip) = entry.ip {
             self.core.node.address_left(*ip);
         }

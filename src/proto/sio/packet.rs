@@ -39,9 +39,12 @@ pub enum DecodeError {
     /// The first character is no packet type.
     #[error("unknown packet type")]
     UnknownType,
-    /// The attachment count is missing, no number, 0, or over the limit.
+    /// The attachment count is missing, no number, or 0.
     #[error("illegal attachments")]
     Attachments,
+    /// There are more attachments than are allowed.
+    #[error("too many attachments")]
+    TooManyAttachments,
     /// The ack id is missing where it must be, or too large.
     #[error("illegal ack id")]
     Id,
@@ -74,10 +77,11 @@ impl<'a> Packet<'a> {
             let (count, after) = split_digits(rest);
             rest = after.strip_prefix('-').ok_or(DecodeError::Attachments)?;
             let count: usize = count.parse().map_err(|_| DecodeError::Attachments)?;
-            if count == 0 || count > max_attachments {
-                return Err(DecodeError::Attachments);
+            match count {
+                0 => return Err(DecodeError::Attachments),
+                count if count > max_attachments => return Err(DecodeError::TooManyAttachments),
+                count => Some(count),
             }
-            Some(count)
         } else {
             None
         };
@@ -183,7 +187,7 @@ mod tests {
             ("5-[\"a\"]", DecodeError::Attachments),
             ("50-[\"a\"]", DecodeError::Attachments),
             ("51", DecodeError::Attachments),
-            ("511-[\"a\"]", DecodeError::Attachments),
+            ("511-[\"a\"]", DecodeError::TooManyAttachments),
             ("599999999999999999999999-[\"a\"]", DecodeError::Attachments),
             ("299999999999999999999999[\"a\"]", DecodeError::Id),
             ("3[]", DecodeError::Id),

@@ -8,8 +8,9 @@ use super::run;
 use super::{Core, Hub};
 use crate::close::CloseReason;
 use crate::ids::Key;
-use crate::proto::sio::{self, Kind, Packet};
+use crate::proto::sio::{self, DecodeError, Kind, Packet};
 use crate::session::Message;
+use crate::shard::Limit;
 use crate::socketio::ack::Ack;
 use crate::socketio::args::{self, Args};
 use crate::socketio::handler::{Erased, Event};
@@ -42,7 +43,12 @@ impl Hub {
 
     fn text(&mut self, core: &mut Core, session: Key, text: &str) -> Result<(), Malformed> {
         let max_attachments = core.settings(session).map_or(0, |settings| settings.max_attachments);
-        let packet = Packet::decode(text, max_attachments).map_err(|_| Malformed)?;
+        let packet = Packet::decode(text, max_attachments).map_err(|error| {
+            if error == DecodeError::TooManyAttachments {
+                core.reach(Limit::Attachments);
+            }
+            Malformed
+        })?;
         let Some(client) = Self::socket_io(core, session) else { return Ok(()) };
         client.reassembly.handle_text().map_err(|_| Malformed)?;
         match packet.attachments {

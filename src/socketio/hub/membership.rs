@@ -138,7 +138,7 @@ impl Hub {
         let (handlers, socket) = (of.handlers().clone(), entry.socket.clone());
         let back = tracked.and_then(|(_, back)| back);
         if let Some(back) = &back {
-            self.move_rooms(key, &back.rooms, &[]);
+            self.move_rooms(core, key, &back.rooms, &[]);
             self.replay(core, key);
         }
         self.set_deadline(core, session);

@@ -9,7 +9,7 @@ use super::{Core, Entry, Extra, Hub, Member, Track};
 use crate::close::CloseReason;
 use crate::ids::{Key, Offset, SocketId};
 use crate::proto::sio::Kind;
-use crate::shard::{Joined, Left};
+use crate::shard::{Joined, Left, Limit};
 use crate::socketio::ack::{AckError, Waiter};
 use crate::socketio::encode::Body;
 use crate::socketio::op::{Frames, Op, Target};
@@ -93,7 +93,7 @@ impl Hub {
             Op::Rooms { target, join, leave } => {
                 self.leave_absent(&target, &leave);
                 for member in self.select(&target) {
-                    self.move_rooms(member.socket, &join, &leave);
+                    self.move_rooms(core, member.socket, &join, &leave);
                 }
                 // As `Op::joins_rooms` says it, by which it was counted.
                 if !join.is_empty() {
@@ -201,13 +201,16 @@ impl Hub {
         };
         let id = match entry.extra().acks.expect(waiter, deadline, limit) {
             Ok(id) => id,
-            Err(waiter) => return waiter.tell(Err(AckError::TooMany)),
+            Err(waiter) => {
+                core.reach(Limit::PendingAcks);
+                return waiter.tell(Err(AckError::TooMany));
+            }
         };
         core.send(member.session, &body.frames(Kind::Event, entry.socket.namespace_name(), Some(id)));
         self.set_deadline(core, member.session);
     }
 
-    pub(super) fn move_rooms(&mut self, key: Key, join: &[Arc<str>], leave: &[Arc<str>]) {
+    pub(super) fn move_rooms(&mut self, core: &Core, key: Key, join: &[Arc<str>], leave: &[Arc<str>]) {
         let max_rooms = self.io.options.max_rooms;
         let Some(entry) = self.sockets.get_mut(key) else { return };
         let (id, namespace) = (entry.socket.id(), entry.namespace);
@@ -220,6 +223,7 @@ impl Hub {
             for room in join {
                 if memberships.count() >= max_rooms && !memberships.contains(room) {
                     tracing::warn!(socket = %id, room = %room, max_rooms, "a room is not joined: too many");
+                    core.reach(Limit::Rooms);
                     continue;
                 }
                 if namespace.rooms.join(room, key, &mut memberships) == Joined::AsFirst {
