@@ -1,11 +1,14 @@
 // What the settings limit, and who acts in open mode: nodes with settings of their own.
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { check } from '../support/check.mjs';
 import { forms } from '../support/forms.mjs';
+import { heard, listener } from '../support/listener.mjs';
 import { Rest } from '../support/rest.mjs';
-import { wantTokens } from '../support/tokens.mjs';
+import { showing, tokenOf, wantTokens } from '../support/tokens.mjs';
+import { until } from '../support/wait.mjs';
 
 /** One node with these settings, for one test. */
 async function nodeWith(t, settings) {
@@ -48,6 +51,37 @@ check('where registration is closed, nobody gets an account', async (t) => {
   const account = { username: 'anna', password: 'correct horse' };
   await new Rest(form, null).refused('403 registration_closed', 'POST', '/user/register', account);
   await new Rest(form, null).refused('401 wrong_credentials', 'POST', '/user/login', { account: 'anna', password: account.password });
+});
+
+check('where no key can sign, nobody is given a token', async (t) => {
+  const { form, node } = await nodeWith(t, wantTokens);
+  await new Rest(form, null).post('/user/register', { username: 'anna', password: 'correct horse' });
+  const pem = join(node.dir, 'key.pem');
+  writeFileSync(pem, generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ type: 'spki', format: 'pem' }));
+  const elsewhere = await nodeWith(t, { 'auth.mode': 'jwt', 'auth.jwt_keys': `a=RS256:${pem}` });
+  const nobody = new Rest(elsewhere.form, null);
+  await nobody.post('/user/register', { username: 'anna', password: 'correct horse' });
+  await nobody.refused('401 wrong_credentials', 'POST', '/user/login', { account: 'anna', password: 'wrong horse' });
+  await nobody.refused('403 login_closed', 'POST', '/user/login', { account: 'anna', password: 'correct horse' });
+});
+
+check('a user is in so many groups, and in the rooms of all of them', async (t) => {
+  const { node, form } = await nodeWith(t, { ...wantTokens, 'limits.max_rooms_per_socket': 3 });
+  const [ann, bob] = [1, 2].map((id) => Rest.user(form, id));
+  const create = (memberIds) => bob.post('/group/create', { name: 'us', memberIds, isPublic: true });
+  const ids = [(await create([1])).id, (await create([])).id];
+  await bob.refused('409 too_many_groups', 'POST', '/group/create', { name: 'one more' });
+  await ann.post('/group/join', { groupId: ids[1] });
+  const carol = Rest.user(form, 3);
+  const { id } = await carol.post('/group/create', { name: 'them', isPublic: true });
+  await ann.refused('409 too_many_groups', 'POST', '/group/join', { groupId: id });
+  await carol.refused('409 too_many_groups', 'POST', '/group/invite', { groupId: id, userIds: [4, 1] });
+  assert.equal((await carol.get(`/group/${id}`)).memberCount, 1, 'nobody of them is let in');
+  const socket = await listener(t, node, 1, showing(tokenOf(1)));
+  for (const groupId of ids) await bob.post('/message/send', { groupId, messageType: 1, content: 'all hear it' });
+  await until(() => heard(socket, 'group_message').length === 2, 'a message of each group');
+  await ann.post('/group/leave', { groupId: ids[0] });
+  await ann.post('/group/join', { groupId: id });
 });
 
 check('strangers may not write where only friends may, and nobody forbidden words', async (t) => {

@@ -54,6 +54,7 @@ const attempts = (w) => ({
   inviteToGroup: [[{ groupId: w.group.id, userIds: [w.stranger.userId] }, '403 not_a_member']],
   kickMember: [[{ groupId: w.group.id, userId: w.bob.userId }, '403 not_a_member']],
   setAdmin: [[{ groupId: w.group.id, userId: w.bob.userId, isAdmin: true }, '403 not_a_member']],
+  transferGroup: [[{ groupId: w.group.id, userId: w.bob.userId }, '403 not_a_member']],
   muteMember: [[{ groupId: w.group.id, userId: w.bob.userId, muteDuration: 10 }, '403 not_a_member']],
   unmuteMember: [[{ groupId: w.group.id, userId: w.bob.userId }, '403 not_a_member']],
   getGroups: [[{ id: w.ann.userId }, '403 forbidden']],

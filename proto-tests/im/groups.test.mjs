@@ -54,8 +54,10 @@ inBothForms({ settings: { 'socketio.recovery_window': '1m', 'im.max_group_member
     await told('updated', [owner, admin, member], { operatorId: admin, group: changed });
     await post(owner, 'admin', { groupId, userId: admin, isAdmin: false });
     await told('admin_changed', [owner, admin, member], { isAdmin: false });
-    await done(form.next(), owner, 'DELETE', `/group/${groupId}`);
-    await told('dissolved', [owner, admin, member], { operatorId: owner });
+    await post(owner, 'transfer', { groupId, userId: admin });
+    await told('owner_changed', [owner, admin, member], { operatorId: owner, userIds: [admin] });
+    await done(form.next(), admin, 'DELETE', `/group/${groupId}`);
+    await told('dissolved', [owner, admin, member], { operatorId: admin });
   });
 
   check('who may do what', async () => {

@@ -108,6 +108,35 @@ inBothForms({}, (form) => {
     assert.equal((await sendText(socket, 2, content)).content, content);
   });
 
+  check('numbers may be written as digits, as some clients do', async (t) => {
+    const [sender, other] = [await device(t, form.next(), 21), await device(t, form.next(), 22)];
+    const stored = [];
+    for (const [toUserId, messageType, fileSize] of [['22', '3', '7'], [22, 3, 7]]) {
+      const answer = await command(sender, 'send_message', { toUserId, messageType, content: 'x', fileSize });
+      assert.equal(answer.success, true, JSON.stringify(answer));
+      assert.deepEqual([answer.data.toUserId, answer.data.messageType, answer.data.fileSize], [22, 3, 7]);
+      stored.push(answer.data);
+    }
+    const { conversation } = stored[0];
+    for (const [event, payload] of [['sync_messages', { conversation, afterSeq: '1', limit: '1' }], ['mark_read', { conversation, seq: '2' }],
+      ['typing', { targetId: '21', targetType: '1' }], ['join_room', { targetId: '22', roomType: '1' }], ['get_conversations', { limit: '5' }], ['get_online_users', { limit: '5' }]]) {
+      const answer = await command(other, event, payload);
+      assert.equal(answer.success, true, `${event}: ${JSON.stringify(answer)}`);
+      if (event === 'sync_messages') assert.deepEqual(answer.data.messages.map(({ seq }) => seq), [2]);
+    }
+  });
+
+  check('a refusal names the field', async (t) => {
+    const socket = await device(t, form.next(), 1);
+    for (const [event, payload, field] of [['send_message', { ...right, messageType: 'x' }, 'messageType'], ['send_message', { ...right, content: 7 }, 'content'],
+      ['send_message', { ...right, toUserId: -1 }, 'toUserId'], ['send_message', without('content'), 'content'], ['mark_read', { messageIds: [1, {}] }, 'messageIds[1]'],
+      ['watch_presence', { userIds: [1, 'x'] }, 'userIds[1]'], ['sync_messages', { conversation: 'x', afterSeq: 0 }, 'conversation']]) {
+      const answer = await command(socket, event, payload);
+      assert.equal(answer.code, 'invalid_payload');
+      assert.ok(answer.message.includes(field), `${event}: ${answer.message} names ${field}`);
+    }
+  });
+
   check('a sender cannot be somebody else', async (t) => {
     const socket = await device(t, form.next(), 1);
     const stored = await sendText(socket, 2, 'right', { fromUserId: 3, id: 99_999, seq: 77, isDeleted: true, conversation: 'x' });

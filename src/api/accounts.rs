@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::answer::Failure;
-use crate::auth::{PasswordError, PasswordOptions, Passwords, Tokens};
+use crate::auth::{IssueError, PasswordError, PasswordOptions, Passwords, Tokens};
 use crate::config::Config;
 use crate::im::Refusal;
 use crate::limiter::{Limiter, Rate, RetryIn, network};
@@ -98,9 +98,16 @@ impl Accounts {
         };
         let user = found.user;
         let Some(tokens) = &self.tokens else { return Ok(LoggedIn { user, token: None }) };
-        let issued = tokens
-            .issue(user.id, user.is_admin, self.token_ttl, Timestamp::now())
-            .map_err(|error| Failure::new("internal_error", error.to_string()))?;
+        let issued =
+            tokens.issue(user.id, user.is_admin, self.token_ttl, Timestamp::now()).map_err(|error| {
+                match error {
+                    IssueError::NoKey => Failure::new(
+                        "login_closed",
+                        "nobody can log in here: this node has no key to sign tokens with",
+                    ),
+                    error => Failure::new("internal_error", error.to_string()),
+                }
+            })?;
         Ok(LoggedIn { user, token: Some((issued.token, issued.expires_at)) })
     }
 
@@ -129,6 +136,16 @@ impl Accounts {
     pub async fn get(&self, id: u64) -> Result<User, Failure> {
         let found = self.store.reading(move |tx| Box::pin(users::get(tx, id))).await?;
         found.ok_or_else(|| Failure::new("user_not_found", "there is no such user"))
+    }
+
+    /// How often each limit of theirs was reached since the start, by the name of its setting.
+    pub fn limits_reached(&self) -> [(&'static str, u64); 3] {
+        let logins = self.logins_by_address.refused() + self.logins_by_account.refused();
+        [
+            ("logins_per_minute", logins),
+            ("registrations_per_hour", self.registrations.refused()),
+            ("password_queue", self.passwords.overloaded()),
+        ]
     }
 
     /// Whether somebody has this user name, phone number or e-mail address.

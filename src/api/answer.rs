@@ -64,14 +64,20 @@ pub fn status_of(code: &str) -> StatusCode {
         | "token_invalid"
         | "token_not_yet_valid"
         | "wrong_credentials" => StatusCode::UNAUTHORIZED,
-        "forbidden" | "not_a_member" | "muted" | "blocked" | "not_friends" | "registration_closed" => {
-            StatusCode::FORBIDDEN
-        }
+        "forbidden"
+        | "not_a_member"
+        | "muted"
+        | "blocked"
+        | "not_friends"
+        | "registration_closed"
+        | "login_closed" => StatusCode::FORBIDDEN,
         "group_not_found" | "user_not_found" | "message_not_found" | "request_not_found" | "not_found" => {
             StatusCode::NOT_FOUND
         }
-        "already_a_member" | "already_friends" | "group_full" | "username_taken" | "email_taken"
-        | "phone_taken" | "too_late" | "owner_cannot_leave" | "oneself" | "conflict" => StatusCode::CONFLICT,
+        "already_a_member" | "already_friends" | "group_full" | "too_many_groups" | "username_taken"
+        | "email_taken" | "phone_taken" | "too_late" | "owner_cannot_leave" | "oneself" | "conflict" => {
+            StatusCode::CONFLICT
+        }
         "request_timeout" => StatusCode::REQUEST_TIMEOUT,
         "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -7,9 +7,9 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 
 use super::answer::{Data, Failure};
-use super::params::{Flag, List, Number, Params, ids};
+use super::params::{Flag, List, Params, ids};
 use super::{Sources, actor};
-use crate::im::{CreateGroup, Id, User};
+use crate::im::{CreateGroup, Id, Number, User};
 use crate::store::groups::{Group, GroupChange, Member};
 use crate::store::{MAX_SYNC_LIMIT, Timestamp};
 
@@ -152,6 +152,18 @@ pub async fn admin(
     Ok(Data(()))
 }
 
+/// Makes another member the owner.
+pub async fn transfer(
+    State(sources): State<Sources>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Data<()>, Failure> {
+    let (actor, group) = who_and_where(&sources, &headers, &params)?;
+    let Id(member) = params.get("userId")?;
+    sources.im.hand_over(actor, group, member).await?;
+    Ok(Data(()))
+}
+
 /// Keeps a member from writing for some minutes.
 pub async fn mute(
     State(sources): State<Sources>,
@@ -233,7 +245,7 @@ fn who_and_where(sources: &Sources, headers: &HeaderMap, params: &Params) -> Res
     Ok((actor::of(sources, headers, params)?, group))
 }
 
-/// What does not fit is more than is allowed, which is said where it is checked.
+/// What is more than is allowed is refused where that is checked.
 fn maximum(number: Option<Number>) -> Option<u32> {
-    number.map(|Number(number)| u32::try_from(number).unwrap_or(u32::MAX))
+    number.map(Number::saturated)
 }

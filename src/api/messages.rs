@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::answer::{Data, Failure};
-use super::params::{List, Listed, Number, Params};
+use super::params::{List, Listed, Params};
 use super::{Sources, actor};
-use crate::im::{Id, MessageName, User};
+use crate::im::{Id, MessageName, Number, User};
 use crate::store::messages::{Erasure, Start};
 use crate::store::{Conversation, Message};
 
@@ -25,7 +25,7 @@ pub async fn send(
     params: Params,
 ) -> Result<Data<Arc<RawValue>>, Failure> {
     let actor = actor::of(&sources, &headers, &params)?;
-    let message = params.with_numbers(&["messageType", "fileSize"]).decode()?;
+    let message = params.decode()?;
     Ok(Data(sources.im.send(actor, message).await?))
 }
 

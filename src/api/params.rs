@@ -10,9 +10,8 @@ use tokio::time::timeout;
 
 use super::Sources;
 use super::answer::Failure;
-use crate::im::Id;
+use crate::im::{Id, why_not};
 use crate::proto::http::parse_query;
-use crate::store::MAX_ID;
 
 /// All parameters of a request by name. Of the same name in several places, the path's holds, then the query's.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +21,7 @@ impl Params {
     /// All of them as a value; those that it doesn't know are ignored.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         T::deserialize(Value::Object(self.0.clone()))
-            .map_err(|error| Failure::new("invalid_parameter", error.to_string()))
+            .map_err(|_| Failure::new("invalid_parameter", why_not::<T>(self.0.clone())))
     }
 
     /// One of them.
@@ -39,18 +38,6 @@ impl Params {
     pub fn first_of<T: DeserializeOwned>(&self, names: &[&str]) -> Result<Option<T>, Failure> {
         let found = names.iter().find(|name| self.0.get(**name).is_some_and(|value| !value.is_null()));
         found.map(|name| self.get(name)).transpose()
-    }
-
-    /// With these as numbers also where they stand as digits: for types that take none.
-    pub fn with_numbers(mut self, names: &[&str]) -> Self {
-        for name in names {
-            if let Some(value) = self.0.get_mut(*name)
-                && let Some(number) = value.as_str().and_then(whole)
-            {
-                *value = number.into();
-            }
-        }
-        self
     }
 
     /// A name that stands there several times has a list of values, as one that is written with commas.
@@ -87,11 +74,9 @@ impl Params {
 
     fn add_json(&mut self, body: &Bytes, bare: Option<&str>) -> Result<(), Failure> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(object)) => {
-                self.0.extend(object.into_iter().map(|(name, value)| (name, with_integers(value))));
-            }
+            Ok(Value::Object(object)) => self.0.extend(object),
             Ok(array @ Value::Array(_)) if bare.is_some() => {
-                self.0.extend(bare.map(|name| (name.to_owned(), with_integers(array))));
+                self.0.extend(bare.map(|name| (name.to_owned(), array)));
             }
             Ok(_) => return Err(Failure::new("invalid_body", "the body must be a JSON object")),
             Err(error) => return Err(Failure::new("invalid_body", format!("the body is not JSON: {error}"))),
@@ -166,43 +151,6 @@ impl Params {
     }
 }
 
-/// With numbers such as `5.0`, and those of a list, as the integers that they are: JSON has one kind of number.
-fn with_integers(value: Value) -> Value {
-    match value {
-        Value::Number(number) => match number.as_f64() {
-            Some(float)
-                if number.is_f64() && float.fract() == 0.0 && (0.0..=MAX_ID as f64).contains(&float) =>
-            {
-                (float as u64).into()
-            }
-            _ => Value::Number(number),
-        },
-        Value::Array(items) => items.into_iter().map(with_integers).collect(),
-        other => other,
-    }
-}
-
-/// The number of these digits, up to the largest that JavaScript counts exactly.
-fn whole(digits: &str) -> Option<u64> {
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| digits.parse().ok()).flatten().filter(|number| *number <= MAX_ID)
-}
-
-/// A whole number, also as its digits, which is how it stands in a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Number(pub u64);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = match Value::deserialize(deserializer)? {
-            Value::Number(number) => number.as_u64().filter(|number| *number <= MAX_ID),
-            Value::String(digits) => whole(&digits),
-            _ => None,
-        };
-        number.map(Number).ok_or_else(|| D::Error::custom("a whole number is needed"))
-    }
-}
-
 /// `true` or `false`, also as text, where `1` and `0` will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag(pub bool);
@@ -245,6 +193,7 @@ pub fn ids(list: List<Id>) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::im::Number;
 
     fn params(query: &str, body: &str) -> Params {
         let mut params = Params::default();

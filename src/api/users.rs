@@ -137,28 +137,31 @@ pub async fn update(
     for (name, text) in [("nickname", &nickname), ("avatar", &avatar), ("phone", &phone), ("email", &email)] {
         check(name, text.as_ref(), 0)?;
     }
-    let (phone, email) = (given(phone), given(email));
-    check_email(email.as_ref())?;
+    check_email(email.as_ref().filter(|email| !email.is_empty()))?;
     let change = UserChange { phone, email, nickname, avatar, password_hash: None };
     Ok(Data(sources.accounts.update(id, change, password).await?))
 }
 
 /// Whether a user name is free.
 pub async fn is_username_free(State(sources): State<Sources>, params: Params) -> Result<Data<bool>, Failure> {
-    is_free(&sources, params.get("username")?).await
+    is_free(&sources, "username", params).await
 }
 
 /// Whether an e-mail address is free.
 pub async fn is_email_free(State(sources): State<Sources>, params: Params) -> Result<Data<bool>, Failure> {
-    is_free(&sources, params.get("email")?).await
+    is_free(&sources, "email", params).await
 }
 
 /// Whether a phone number is free.
 pub async fn is_phone_free(State(sources): State<Sources>, params: Params) -> Result<Data<bool>, Failure> {
-    is_free(&sources, params.get("phone")?).await
+    is_free(&sources, "phone", params).await
 }
 
-async fn is_free(sources: &Sources, account: String) -> Result<Data<bool>, Failure> {
+/// What nobody could register with is refused here, too.
+async fn is_free(sources: &Sources, name: &str, params: Params) -> Result<Data<bool>, Failure> {
+    let account: String = params.get(name)?;
+    check(name, Some(&account), 1)?;
+    check_email(Some(&account).filter(|_| name == "email"))?;
     Ok(Data(!sources.accounts.is_taken(account).await?))
 }
 

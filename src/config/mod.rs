@@ -94,7 +94,7 @@ settings! {
         packets_per_second: u32 = 0, Range(0, 10_000_000);
         /// Bytes from one connection in a second; 0 for no limit.
         bytes_per_second: ByteSize = ByteSize(0), Range(ByteSize(0), mib(10_240));
-        /// Rooms that one socket may be in.
+        /// Rooms that one socket may be in. A user can be in one group less, for a connection is in the rooms of all of them and of its user.
         max_rooms_per_socket: usize = 1000, Range(1, 1_000_000);
         /// Binary attachments of one packet; 0 for none.
         max_attachments: usize = 64, Range(0, 10_000);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::answer::{Done, Refusal};
 use super::identity::User;
-use super::payload::{Id, decode_or_default};
+use super::payload::{Id, Number, decode_or_default};
 use super::{Args, Im};
 use crate::socketio::Socket;
 use crate::store::StoreExt as _;
@@ -20,7 +20,7 @@ const PAGE_MAX: u32 = 200;
 #[serde(default)]
 struct Payload {
     cursor: Option<Id>,
-    limit: Option<u32>,
+    limit: Option<Number>,
 }
 
 pub async fn run(
@@ -30,7 +30,7 @@ pub async fn run(
     args: Args,
 ) -> Result<Done<Vec<ConversationSummary>>, Refusal> {
     let Payload { cursor, limit } = decode_or_default(&args)?;
-    let (who, limit) = (user.id(), limit.unwrap_or(PAGE).clamp(1, PAGE_MAX));
+    let (who, limit) = (user.id(), limit.map_or(PAGE, Number::saturated).clamp(1, PAGE_MAX));
     let page = im
         .store
         .reading(move |tx| Box::pin(conversations::list(tx, who, cursor.map(|Id(id)| id), limit)))

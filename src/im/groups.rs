@@ -40,7 +40,7 @@ impl Im {
     /// Creates a group, owned by `user`.
     ///
     /// # Errors
-    /// The name is too long, or there are too many members.
+    /// The name is too long, or there are too many members, or one of them is in too many groups.
     pub async fn create_group(self: &Arc<Self>, user: User, create: Create) -> Result<Group, Refusal> {
         check_texts(Some(&create.name), create.description.as_ref(), create.avatar.as_ref())?;
         let limit = self.options.max_group_members;
@@ -55,9 +55,18 @@ impl Im {
         };
         let im = self.clone();
         self.wholly(async move {
-            let group = im.write(move |tx, now| Box::pin(groups::create(tx, new.clone(), now))).await?;
+            let limit = im.options.max_groups;
+            let created = im.write(move |tx, now| {
+                let new = new.clone();
+                Box::pin(async move {
+                    let group = groups::create(tx, new, now).await?;
+                    let members = groups::member_ids(tx, group.id).await?;
+                    groups::check_room_for(tx, &members, limit).await?;
+                    Ok((group, members))
+                })
+            });
+            let (group, members) = created.await?;
             let id = group.id;
-            let members = im.store.reading(move |tx| Box::pin(groups::member_ids(tx, id))).await?;
             im.change(Change::Members { users: members.clone(), group: id }).await;
             im.tell_group(id, &members, "created", user, json!({ "group": group, "userIds": members }));
             Ok(group)
@@ -96,11 +105,18 @@ impl Im {
     /// Joins a public group.
     ///
     /// # Errors
-    /// It is not public, or full.
+    /// It is not public, or full, or `user` is in too many groups.
     pub async fn join_group(self: &Arc<Self>, user: User, id: u64) -> Result<(), Refusal> {
         let (im, who) = (self.clone(), user.id());
         self.wholly(async move {
-            im.write(move |tx, now| Box::pin(groups::join(tx, id, who, now))).await?;
+            let limit = im.options.max_groups;
+            im.write(move |tx, now| {
+                Box::pin(async move {
+                    groups::join(tx, id, who, now).await?;
+                    groups::check_room_for(tx, &[who], limit).await
+                })
+            })
+            .await?;
             im.change(Change::Members { users: vec![who], group: id }).await;
             im.tell_group(id, &[who], "member_joined", user, json!({ "userIds": [who] }));
             Ok(())
@@ -115,7 +131,7 @@ impl Im {
     pub async fn leave_group(self: &Arc<Self>, user: User, id: u64) -> Result<(), Refusal> {
         let (im, who) = (self.clone(), user.id());
         self.wholly(async move {
-            im.write(move |tx, _| Box::pin(groups::leave(tx, id, who))).await?;
+            im.write(move |tx, now| Box::pin(groups::leave(tx, id, who, now))).await?;
             im.tell_group(id, &[who], "member_left", user, json!({ "userIds": [who] }));
             im.change(Change::Members { users: vec![who], group: id }).await;
             Ok(())
@@ -126,12 +142,20 @@ impl Im {
     /// Brings users into a group. Gives those who were not in it before.
     ///
     /// # Errors
-    /// `user` may not invite, or the group would be too large.
+    /// `user` may not invite, or the group would be too large, or one of them is in too many groups.
     pub async fn invite(self: &Arc<Self>, user: User, id: u64, users: Vec<u64>) -> Result<Vec<u64>, Refusal> {
         let (im, by) = (self.clone(), user.id());
         self.wholly(async move {
-            let new =
-                im.write(move |tx, now| Box::pin(groups::invite(tx, id, by, users.clone(), now))).await?;
+            let limit = im.options.max_groups;
+            let invited = im.write(move |tx, now| {
+                let users = users.clone();
+                Box::pin(async move {
+                    let new = groups::invite(tx, id, by, users, now).await?;
+                    groups::check_room_for(tx, &new, limit).await?;
+                    Ok(new)
+                })
+            });
+            let new = invited.await?;
             if !new.is_empty() {
                 im.change(Change::Members { users: new.clone(), group: id }).await;
                 im.tell_group(id, &new, "member_joined", user, json!({ "userIds": new }));
@@ -148,7 +172,7 @@ impl Im {
     pub async fn kick_member(self: &Arc<Self>, user: User, id: u64, member: u64) -> Result<(), Refusal> {
         let (im, by) = (self.clone(), user.id());
         self.wholly(async move {
-            im.write(move |tx, _| Box::pin(groups::kick(tx, id, by, member))).await?;
+            im.write(move |tx, now| Box::pin(groups::kick(tx, id, by, member, now))).await?;
             im.tell_group(id, &[member], "member_kicked", user, json!({ "userIds": [member] }));
             im.change(Change::Members { users: vec![member], group: id }).await;
             Ok(())
@@ -168,7 +192,18 @@ impl Im {
         Ok(())
     }
 
-    /// Keeps a member from writing until then; `None` lets the member write again.
+    /// Makes another member the owner, and the owner an admin.
+    ///
+    /// # Errors
+    /// `user` is not the owner, or the other one is no member.
+    pub async fn hand_over(&self, user: User, id: u64, member: u64) -> Result<(), Refusal> {
+        let by = user.id();
+        self.write(move |tx, _| Box::pin(groups::transfer(tx, id, by, member))).await?;
+        self.tell_group(id, &[member], "owner_changed", user, json!({ "userIds": [member] }));
+        Ok(())
+    }
+
+    /// Keeps a member from writing until then, also when the member leaves and comes back; `None` lets the member write again.
     ///
     /// # Errors
     /// `user` may not.
@@ -231,12 +266,15 @@ impl Im {
         Ok(self.store.reading(move |tx| Box::pin(groups::of_user(tx, who))).await?)
     }
 
-    /// Whether somebody is a member of a group, for those who may see it.
+    /// Whether somebody is a member of a group, for those who may see it, and for the user who asks about nobody else.
     ///
     /// # Errors
     /// There is no such group, or `user` may not see it.
     pub async fn is_member(&self, user: User, id: u64, who: u64) -> Result<bool, Refusal> {
-        self.group(user, id).await?;
+        match self.group(user, id).await {
+            Err(refusal) if refusal.code == "not_a_member" && user.id() == who => return Ok(false),
+            seen => _ = seen?,
+        }
         Ok(self.store.reading(move |tx| Box::pin(groups::member(tx, id, who))).await?.is_some())
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::answer::{Done, Refusal};
 use super::identity::User;
-use super::payload::{MessageName, decode};
+use super::payload::{MessageName, Number, decode};
 use super::room::Room;
 use super::{Args, Im};
 use crate::ids::SocketId;
@@ -24,7 +24,7 @@ const MAX_MESSAGES: usize = 1000;
 struct Payload {
     message_ids: Option<Vec<MessageName>>,
     conversation: Option<Conversation>,
-    seq: Option<u64>,
+    seq: Option<Number>,
 }
 
 pub async fn run(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result<Done<()>, Refusal> {
@@ -33,7 +33,7 @@ pub async fn run(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result<
             let names = ids.into_iter().map(|MessageName(key)| key).collect();
             im.mark_messages_read(user, names, Some(socket.id())).await?;
         }
-        Payload { message_ids: None, conversation: Some(conversation), seq: Some(seq) } => {
+        Payload { message_ids: None, conversation: Some(conversation), seq: Some(Number(seq)) } => {
             im.mark_read(user, conversation, seq, Some(socket.id())).await?;
         }
         _ => {

@@ -74,7 +74,7 @@ pub use self::groups::{
     Create as CreateGroup, MAX_NAME_CHARS as MAX_GROUP_NAME_CHARS, MAX_TEXT_CHARS as MAX_GROUP_TEXT_CHARS,
 };
 pub use self::identity::{Identities, Identity, User};
-pub use self::payload::{Id, MessageName};
+pub use self::payload::{Id, MessageName, Number, why_not};
 pub use self::send_message::{MAX_FILE_FIELD_BYTES, MAX_REPLY_ID_BYTES, SendMessage};
 pub use self::watchers::Watchers;
 
@@ -95,6 +95,8 @@ pub struct Options {
     pub require_friendship: bool,
     /// The most members that a group may have, whatever its own limit.
     pub max_group_members: u32,
+    /// The most groups that a user may be in: a connection is in the room of each.
+    pub max_groups: u64,
     /// The messages of one answer have so many bytes of JSON at most.
     pub page_bytes: usize,
     /// How long a message can be recalled.
@@ -246,6 +248,11 @@ impl Im {
     fn asked(im: &Weak<Im>, socket: &Socket) -> Result<(Arc<Im>, User), Refusal> {
         let asked = im.upgrade().zip(User::of(socket));
         asked.ok_or_else(|| Refusal::new("unauthenticated", "this connection belongs to no user"))
+    }
+
+    /// How often each limit of the service was reached since the start, by the name of its setting.
+    pub fn limits_reached(&self) -> [(&'static str, u64); 3] {
+        self.limits.reached()
     }
 
     /// Sends an event to everybody, on all nodes.

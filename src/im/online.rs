@@ -6,14 +6,14 @@ use serde::Deserialize;
 
 use super::answer::{Done, Refusal};
 use super::identity::User;
-use super::payload::{Id, decode, decode_or_default};
+use super::payload::{Id, Number, decode, decode_or_default};
 use super::{Args, Im};
 use crate::presence::PresenceError;
 use crate::socketio::Socket;
 
 /// Users in a page of `get_online_users` when the client names no limit, and at most.
-const PAGE: usize = 100;
-const PAGE_MAX: usize = 1000;
+const PAGE: u32 = 100;
+const PAGE_MAX: u32 = 1000;
 /// Users that can be asked for, or watched, at a time.
 const MAX_IDS: usize = 1000;
 
@@ -22,13 +22,13 @@ const MAX_IDS: usize = 1000;
 struct Get {
     user_ids: Option<Vec<Id>>,
     cursor: Option<Id>,
-    limit: Option<usize>,
+    limit: Option<Number>,
 }
 
 pub async fn get(im: Arc<Im>, _: Socket, _: User, args: Args) -> Result<Done<Vec<u64>>, Refusal> {
     let Get { user_ids, cursor, limit } = decode_or_default(&args)?;
     let Some(ids) = user_ids else {
-        let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+        let limit = limit.map_or(PAGE, Number::saturated).clamp(1, PAGE_MAX) as usize;
         let page = im.presence.online(cursor.map(|Id(after)| after), limit).await?;
         let next_cursor = page.users.last().filter(|_| page.has_more).map(ToString::to_string);
         return Ok(Done { data: page.users, next_cursor });
@@ -51,8 +51,7 @@ pub async fn watch(im: Arc<Im>, socket: Socket, _: User, args: Args) -> Result<D
     let ids = checked(decode::<Watch>(&args)?.user_ids)?;
     let limit = im.options.watch_limit;
     if !im.watchers.has_room(&socket, &ids, limit) {
-        let message = format!("one connection can watch at most {limit} users");
-        return Err(Refusal::new("too_many", message));
+        return Err(im.limits.too_many_watched(limit));
     }
     im.watchers.add(&socket, &ids).into_iter().for_each(|user| im.presence.watch(user));
     Ok(().into())

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::answer::{Done, Refusal};
 use super::identity::User;
-use super::payload::{Id, decode};
+use super::payload::{Id, Number, decode};
 use super::room::Room;
 use super::{Args, Im};
 use crate::socketio::Socket;
@@ -16,7 +16,7 @@ use crate::socketio::Socket;
 #[serde(rename_all = "camelCase")]
 struct Payload {
     target_id: Id,
-    room_type: u8,
+    room_type: Number,
 }
 
 pub async fn join(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result<Done<()>, Refusal> {
@@ -37,7 +37,7 @@ pub async fn leave(_: Arc<Im>, socket: Socket, _: User, args: Args) -> Result<Do
 
 fn room(payload: &Payload) -> Result<Room, Refusal> {
     let Id(id) = payload.target_id;
-    match payload.room_type {
+    match payload.room_type.0 {
         1 => Ok(Room::User(id)),
         2 => Ok(Room::Group(id)),
         other => Err(Refusal::new(

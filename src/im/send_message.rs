@@ -16,14 +16,14 @@ use tokio::sync::{mpsc, oneshot};
 use super::answer::{Answer, Refusal};
 use super::identity::User;
 use super::inbox::Push;
-use super::payload::{Id, decode, text_or_number};
+use super::payload::{Id, Number, decode, message_type, text_or_number};
 use super::words::ForbiddenWord;
 use super::{Args, Im};
 use crate::ids::SocketId;
 use crate::limiter::RetryIn;
 use crate::socketio::{Ack, Socket};
 use crate::store::{
-    Appended, MAX_CLIENT_MESSAGE_ID_BYTES, MAX_ID, MessageKey, MessageType, NewMessage, Refused, StoreError,
+    Appended, MAX_CLIENT_MESSAGE_ID_BYTES, MessageKey, MessageType, NewMessage, Refused, StoreError,
     StoreExt as _, Target, Timestamp, blocks, friends, groups, messages,
 };
 use crate::under_way::Ticket;
@@ -34,10 +34,11 @@ use crate::under_way::Ticket;
 pub struct SendMessage {
     to_user_id: Option<Id>,
     group_id: Option<Id>,
+    #[serde(deserialize_with = "message_type")]
     message_type: MessageType,
     content: String,
     file_url: Option<String>,
-    file_size: Option<u64>,
+    file_size: Option<Number>,
     file_name: Option<String>,
     #[serde(default, deserialize_with = "text_or_number")]
     reply_to_message_id: Option<String>,
@@ -279,16 +280,13 @@ fn check(payload: SendMessage, user: User, max_content_chars: usize) -> Result<N
             return Err(Refusal::new("invalid_payload", format!("{name} is longer than {limit} bytes")));
         }
     }
-    if payload.file_size.is_some_and(|bytes| bytes > MAX_ID) {
-        return Err(Refusal::new("invalid_payload", format!("fileSize is above {MAX_ID}")));
-    }
     Ok(NewMessage {
         from_user_id: user.id(),
         target,
         message_type: payload.message_type,
         content: payload.content,
         file_url: payload.file_url,
-        file_size: payload.file_size,
+        file_size: payload.file_size.map(|Number(bytes)| bytes),
         file_name: payload.file_name,
         reply_to_message_id: payload.reply_to_message_id.filter(|name| !name.is_empty()),
         // Clients without optional fields send empty ones.

@@ -7,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::answer::{Done, Refusal};
 use super::identity::User;
-use super::payload::decode;
+use super::payload::{Number, decode};
 use super::{Args, Im};
 use crate::socketio::Socket;
 use crate::store::messages::Start;
@@ -19,8 +19,8 @@ use crate::store::{
 #[serde(rename_all = "camelCase")]
 struct Payload {
     conversation: Conversation,
-    after_seq: u64,
-    limit: Option<u32>,
+    after_seq: Number,
+    limit: Option<Number>,
 }
 
 /// A page as it is sent.
@@ -32,11 +32,11 @@ pub struct SentPage {
 }
 
 pub async fn run(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Done<SentPage>, Refusal> {
-    let Payload { conversation, after_seq, limit } = decode(&args)?;
+    let Payload { conversation, after_seq: Number(after_seq), limit } = decode(&args)?;
     im.check_takes_part(user, conversation).await?;
     let limit = match limit {
-        Some(0) => return Err(Refusal::new("invalid_payload", "limit must be at least 1")),
-        limit => limit.unwrap_or(im.options.sync_page).min(im.options.sync_page_max),
+        Some(Number(0)) => return Err(Refusal::new("invalid_payload", "limit must be at least 1")),
+        limit => limit.map_or(im.options.sync_page, Number::saturated).min(im.options.sync_page_max),
     };
     Ok(SentPage::of(im.store.sync(conversation, after_seq, limit).await?, im.options.page_bytes)?.into())
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::answer::{Done, Refusal};
 use super::identity::User;
-use super::payload::{Id, decode};
+use super::payload::{Id, Number, decode};
 use super::room::Room;
 use super::{Args, Im};
 use crate::socketio::Socket;
@@ -16,7 +16,7 @@ use crate::socketio::Socket;
 #[serde(rename_all = "camelCase")]
 struct Payload {
     target_id: Id,
-    target_type: u8,
+    target_type: Number,
 }
 
 pub async fn start(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result<Done<()>, Refusal> {
@@ -34,7 +34,7 @@ async fn pass_on(
     args: &Args,
     is_typing: bool,
 ) -> Result<Done<()>, Refusal> {
-    let Payload { target_id: Id(target), target_type } = decode(args)?;
+    let Payload { target_id: Id(target), target_type: Number(target_type) } = decode(args)?;
     im.limits.take_typing(socket)?;
     let room = match target_type {
         1 => {

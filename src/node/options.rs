@@ -22,6 +22,8 @@ pub fn im(config: &Config) -> im::Options {
         sync_page_max: config.im.sync_page_max,
         require_friendship: config.im.require_friendship,
         max_group_members: config.im.max_group_members,
+        // A connection is in the room of its user, too.
+        max_groups: config.limits.max_rooms_per_socket.saturating_sub(1) as u64,
         // Something else may be waiting before it.
         page_bytes: config.limits.outbox_hard.0 / 2,
         recall_window: config.im.recall_window,

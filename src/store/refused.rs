@@ -18,6 +18,9 @@ pub enum Refused {
     /// More members than the group may have.
     #[error("the group is full")]
     GroupFull,
+    /// A user would be in more groups than one may be in.
+    #[error("a user is in as many groups as one can be in")]
+    TooManyGroups,
     /// The owner of a group cannot leave it.
     #[error("the owner cannot leave the group: hand it over or dissolve it")]
     OwnerCannotLeave,
@@ -67,6 +70,7 @@ impl Refused {
             Self::NotAMember => "not_a_member",
             Self::AlreadyAMember => "already_a_member",
             Self::GroupFull => "group_full",
+            Self::TooManyGroups => "too_many_groups",
             Self::OwnerCannotLeave => "owner_cannot_leave",
             Self::Muted(_) => "muted",
             Self::Forbidden => "forbidden",

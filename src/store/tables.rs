@@ -17,7 +17,7 @@ pub(super) struct Step {
 }
 
 /// Step n, counted from 1, leads to version n.
-pub(super) const STEPS: &[Step] = &[MESSAGES, PEOPLE];
+pub(super) const STEPS: &[Step] = &[MESSAGES, PEOPLE, MUTES];
 
 /// Messages in conversations.
 ///
@@ -231,6 +231,26 @@ const PEOPLE: Step = Step {
         password_hash TEXT           NOT NULL,
         is_admin      TINYINT        NOT NULL,
         created_at_ms BIGINT         NOT NULL
+    ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    ",
+};
+
+/// Mutes of those who have left their group, kept until they are over: leaving and coming back does not end one.
+const MUTES: Step = Step {
+    sqlite: "
+    CREATE TABLE group_mutes (
+        group_id INTEGER NOT NULL,
+        user_id  INTEGER NOT NULL,
+        until_ms INTEGER NOT NULL,
+        PRIMARY KEY (group_id, user_id)
+    ) STRICT, WITHOUT ROWID;
+    ",
+    mysql: "
+    CREATE TABLE IF NOT EXISTS group_mutes (
+        group_id BIGINT NOT NULL,
+        user_id  BIGINT NOT NULL,
+        until_ms BIGINT NOT NULL,
+        PRIMARY KEY (group_id, user_id)
     ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     ",
 };

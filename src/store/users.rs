@@ -58,7 +58,7 @@ pub struct NewUser {
     pub is_admin: bool,
 }
 
-/// A change of a user's data. What is `None` stays.
+/// A change of a user's data. What is `None` stays; an empty text takes away what there was.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct UserChange {
     /// Phone number.
@@ -117,6 +117,7 @@ pub async fn create(tx: &mut dyn Tx, new: NewUser, now: Timestamp) -> Result<Use
         )
         .await;
     let id = names.explain(tx, 0, inserted).await?;
+    names.refuse_crossed(tx, id).await?;
     Ok(get(tx, id).await?.ok_or(Refused::UserNotFound)?)
 }
 
@@ -125,13 +126,14 @@ pub async fn create(tx: &mut dyn Tx, new: NewUser, now: Timestamp) -> Result<Use
 /// # Errors
 /// [`Refused::UserNotFound`], [`Refused::PhoneTaken`], [`Refused::EmailTaken`].
 pub async fn update(tx: &mut dyn Tx, id: u64, change: UserChange) -> Result<User, StoreError> {
-    let names =
-        AccountNames { username: None, phone: change.phone.as_deref(), email: change.email.as_deref() };
+    let given = |name: &'_ Option<String>| name.as_deref().filter(|name| !name.is_empty()).map(str::to_owned);
+    let (phone, email) = (given(&change.phone), given(&change.email));
+    let names = AccountNames { username: None, phone: phone.as_deref(), email: email.as_deref() };
     names.refuse_taken(tx, id).await?;
     let updated = tx
         .execute(
-            "UPDATE users SET phone = COALESCE(?, phone), email = COALESCE(?, email), \
-                nickname = COALESCE(?, nickname), avatar = COALESCE(?, avatar), \
+            "UPDATE users SET phone = NULLIF(COALESCE(?, phone), ''), email = NULLIF(COALESCE(?, email), ''), \
+                nickname = NULLIF(COALESCE(?, nickname), ''), avatar = NULLIF(COALESCE(?, avatar), ''), \
                 password_hash = COALESCE(?, password_hash) WHERE id = ?",
             values![
                 change.phone.as_ref(),
@@ -144,6 +146,7 @@ pub async fn update(tx: &mut dyn Tx, id: u64, change: UserChange) -> Result<User
         )
         .await;
     names.explain(tx, id, updated).await?;
+    names.refuse_crossed(tx, id).await?;
     Ok(get(tx, id).await?.ok_or(Refused::UserNotFound)?)
 }
 
@@ -189,6 +192,27 @@ impl AccountNames<'_> {
                 .into_iter()
                 .find(|(name, _)| name.is_some_and(is_taken));
         refused.map_or(Ok(()), |(_, refused)| Err(refused.into()))
+    }
+
+    /// Refuses, after the change, names that lead to another user by another column, where no unique key tells. The row of
+    /// whoever takes such a name at the same moment is locked: one of the two waits for the other, and then sees its name.
+    async fn refuse_crossed(&self, tx: &mut dyn Tx, id: u64) -> Result<(), StoreError> {
+        let Self { username, phone, email } = *self;
+        for (name, refused, others) in [
+            (username, Refused::UsernameTaken, ["phone", "email"]),
+            (phone, Refused::PhoneTaken, ["username", "email"]),
+            (email, Refused::EmailTaken, ["username", "phone"]),
+        ] {
+            let Some(name) = name else { continue };
+            for column in others {
+                let lock = tx.dialect().for_update();
+                let query = format!("SELECT 1 FROM users WHERE {column} = ? AND id <> ?{lock}");
+                if finds(tx, &query, values![name, id]).await? {
+                    return Err(refused.into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Says which name it was that somebody else has taken between the look and the change.

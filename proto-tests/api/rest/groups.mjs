@@ -144,6 +144,45 @@ export function groups(form) {
     assert.deepEqual(await roles(owner, id), [[owner.userId, 2], [admin.userId, 1], [member.userId, 0]]);
   });
 
+  check('a group is handed over by its owner, who then is an admin, and may leave', async () => {
+    const [owner, heir, member, stranger] = people(4);
+    const { id } = await create(owner, [heir, member]);
+    const to = ({ userId }) => ({ groupId: id, userId });
+    await heir.refused('403 forbidden', 'POST', '/group/transfer', to(heir));
+    await stranger.refused('403 not_a_member', 'POST', '/group/transfer', to(heir));
+    await owner.refused('403 not_a_member', 'POST', '/group/transfer', to(stranger));
+    await owner.refused('409 oneself', 'POST', '/group/transfer', to(owner));
+    await owner.refused('409 owner_cannot_leave', 'POST', '/group/leave', { groupId: id });
+    await owner.post('/group/transfer', to(heir));
+    assert.equal((await member.get(`/group/${id}`)).ownerId, heir.userId);
+    assert.deepEqual(await roles(member, id), [[owner.userId, 1], [heir.userId, 2], [member.userId, 0]]);
+    await owner.refused('403 forbidden', 'POST', '/group/transfer', to(member));
+    await owner.post('/group/leave', { groupId: id });
+    await heir.delete(`/group/${id}`);
+  });
+
+  check('who is muted stays so, also who leaves and comes back, or is put out and invited', async () => {
+    const [owner, one, two] = people(3);
+    const { id } = await create(owner, [one, two], { isPublic: true });
+    for (const { userId } of [one, two]) await owner.post('/group/mute', { groupId: id, userId, muteDuration: 10 });
+    await one.post('/group/leave', { groupId: id });
+    await one.post('/group/join', { groupId: id });
+    await owner.post('/group/kick', { groupId: id, userId: two.userId });
+    await owner.post('/group/invite', { groupId: id, userIds: [two.userId] });
+    for (const who of [one, two]) await who.refused('403 muted', ...write(id));
+    await owner.post('/group/unmute', { groupId: id, userId: one.userId });
+    await one.data(...write(id));
+  });
+
+  check('everybody may ask whether they are in a group themselves', async () => {
+    const [owner, stranger] = people(2);
+    const { id } = await create(owner, []);
+    assert.equal(await stranger.get(`/group/${id}/member/${stranger.userId}`), false);
+    assert.equal(await owner.get(`/group/${id}/member/${owner.userId}`), true);
+    await stranger.refused('403 not_a_member', 'GET', `/group/${id}/member/${owner.userId}`);
+    await stranger.refused('404 group_not_found', 'GET', `/group/999999/member/${stranger.userId}`);
+  });
+
   check('members come page by page', async () => {
     const [owner, ...others] = people(6);
     const { id } = await create(owner, others);

@@ -42,6 +42,9 @@ export function users(form) {
       assert.equal(await nobody.get(`/user/check/${kind}`, { [kind]: 'new@example.org' }), true);
       await nobody.refused('400 invalid_parameter', 'GET', `/user/check/${kind}`);
     }
+    for (const [kind, name] of [['username', ''], ['username', 'x'.repeat(256)], ['email', 'nowhere']]) {
+      await nobody.refused('400 invalid_parameter', 'GET', `/user/check/${kind}`, { [kind]: name });
+    }
     await nobody.refused('404 not_found', 'GET', '/user/check/nickname', { nickname: 'x' });
   });
 
@@ -81,6 +84,9 @@ export function users(form) {
     await dot.refused('400 invalid_parameter', 'PUT', path, { nickname: 'x'.repeat(256) });
     await dot.refused('400 invalid_parameter', 'PUT', path, { email: 'nowhere' });
     await dot.refused('400 password_too_short', 'PUT', path, { password: 'x' });
+    const emptied = await dot.put(path, { phone: '', avatar: '' });
+    assert.deepEqual([emptied.phone, emptied.avatar, emptied.nickname, emptied.email], [null, null, 'Dorothy', 'dot@example.org']);
+    await nobody.refused('401 wrong_credentials', 'POST', '/user/login', { account: '112', password: 'another password' });
     await registered('eve');
     await dot.refused('409 email_taken', 'PUT', path, { email: 'eve@example.org' });
     assert.equal((await dot.get(path)).email, 'dot@example.org');

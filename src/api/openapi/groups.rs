@@ -40,10 +40,10 @@ pub fn operations(config: &Config) -> Vec<Operation> {
                     .collect::<Vec<_>>(),
             )
             .gives(named("Group"))
-            .refuses(&["invalid_payload", "group_full"]),
+            .refuses(&["invalid_payload", "group_full", "too_many_groups"]),
         post("/api/group/join", groups::join, "joinGroup", "Joins a public group")
             .takes([which()])
-            .refuses(&["forbidden", "group_not_found", "already_a_member", "group_full"]),
+            .refuses(&["forbidden", "group_not_found", "already_a_member", "group_full", "too_many_groups"]),
         post("/api/group/leave", groups::leave, "leaveGroup", "Leaves a group").takes([which()]).refuses(&[
             "not_a_member",
             "group_not_found",
@@ -58,7 +58,7 @@ pub fn operations(config: &Config) -> Vec<Operation> {
         .about("For admins; in a public group, for every member. Gives those who were not in it before.")
         .takes([which(), field("userIds", list(id()), "The users").example(json!([3]))])
         .gives(list(id()))
-        .refuses(&["forbidden", "not_a_member", "group_not_found", "group_full"]),
+        .refuses(&["forbidden", "not_a_member", "group_not_found", "group_full", "too_many_groups"]),
         in_role(
             post("/api/group/kick", groups::kick, "kickMember", "Puts a member of a lower role out")
                 .takes(about_member()),
@@ -77,6 +77,14 @@ pub fn operations(config: &Config) -> Vec<Operation> {
                     .collect::<Vec<_>>(),
             ),
         ),
+        post(
+            "/api/group/transfer",
+            groups::transfer,
+            "transferGroup",
+            "Makes another member the owner, and the owner an admin",
+        )
+        .takes(about_member())
+        .refuses(&["forbidden", "not_a_member", "group_not_found", "oneself"]),
         in_role(
             post(
                 "/api/group/mute",

@@ -39,7 +39,7 @@ pub fn operations(config: &Config) -> Vec<Operation> {
                 field("password", json!({ "type": "string" }), "Password").example("correct horse"),
             ])
             .gives(named("Login"))
-            .refuses(&["wrong_credentials", "rate_limited", "overloaded"]),
+            .refuses(&["login_closed", "wrong_credentials", "rate_limited", "overloaded"]),
         get(
             "/api/user/check/username",
             users::is_username_free,
@@ -47,7 +47,7 @@ pub fn operations(config: &Config) -> Vec<Operation> {
             "Whether a user name is free",
         )
         .public()
-        .takes([field("username", json!({ "type": "string" }), "The name").example("anna")])
+        .takes([field("username", text(1, MAX_BYTES), "The name").example("anna")])
         .gives(flag()),
         get(
             "/api/user/check/email",
@@ -56,11 +56,11 @@ pub fn operations(config: &Config) -> Vec<Operation> {
             "Whether an e-mail address is free",
         )
         .public()
-        .takes([field("email", json!({ "type": "string" }), "The address").example("anna@example.org")])
+        .takes([field("email", address(1, "@"), "The address").example("anna@example.org")])
         .gives(flag()),
         get("/api/user/check/phone", users::is_phone_free, "isPhoneFree", "Whether a phone number is free")
             .public()
-            .takes([field("phone", json!({ "type": "string" }), "The number").example("+44 20 7946 0000")])
+            .takes([field("phone", text(1, MAX_BYTES), "The number").example("+44 20 7946 0000")])
             .gives(flag()),
         get("/api/user/{id}", users::get, "getUser", "A user")
             .about("`phone` and `email` are there when it is the one who asks.")
@@ -104,7 +104,11 @@ fn phone() -> Field {
 }
 
 fn email() -> Field {
-    let mut schema: Value = text(0, MAX_BYTES);
-    schema["pattern"] = "^$|@".into();
-    field("email", schema, "E-mail address; empty for none").optional()
+    field("email", address(0, "^$|@"), "E-mail address; empty for none").optional()
+}
+
+fn address(least: usize, pattern: &str) -> Value {
+    let mut schema: Value = text(least, MAX_BYTES);
+    schema["pattern"] = pattern.into();
+    schema
 }

@@ -84,7 +84,7 @@ pub async fn leaving_a_group_takes_it_off_the_list(store: &dyn Store) {
     say(store, 1, Target::Group(group), "x").await;
     let count = async |user: u64| read!(store, conversations::list(user, None, 10)).conversations.len();
     assert_eq!(count(2).await, 1);
-    write!(store, groups::leave(group, 2));
+    write!(store, groups::leave(group, 2, at(0)));
     assert_eq!((count(1).await, count(2).await), (1, 0));
     assert_eq!(read!(store, read_positions::unread_all(2)), []);
     let conversation = Conversation::Group(group);

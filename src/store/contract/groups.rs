@@ -113,7 +113,7 @@ pub async fn a_group_has_room_for_so_many(store: &dyn Store) {
     assert_eq!(read!(store, groups::member_ids(id)), [1, 2, 3, 4, 5]);
     // Nobody new is always possible.
     assert_eq!(write!(store, groups::invite(id, 1, users(), at(0))), [0; 0]);
-    write!(store, groups::leave(id, 5));
+    write!(store, groups::leave(id, 5, at(0)));
     write!(store, groups::join(id, 6, at(0)));
 }
 
@@ -134,13 +134,13 @@ pub async fn concurrent_joins_fill_a_group_exactly(store: &dyn Store) {
 
 pub async fn leaving_and_throwing_out(store: &dyn Store) {
     let id = create(store, &[2, 3, 4], true).await;
-    write!(store, groups::leave(id, 2));
-    assert_refused(try_write!(store, groups::leave(id, 2)), Refused::NotAMember);
-    assert_refused(try_write!(store, groups::leave(id, 1)), Refused::OwnerCannotLeave);
-    write!(store, groups::kick(id, 1, 3));
-    assert_refused(try_write!(store, groups::kick(id, 1, 3)), Refused::NotAMember);
-    assert_refused(try_write!(store, groups::kick(id, 3, 4)), Refused::NotAMember);
-    assert_refused(try_write!(store, groups::kick(id, 1, 1)), Refused::Forbidden);
+    write!(store, groups::leave(id, 2, at(0)));
+    assert_refused(try_write!(store, groups::leave(id, 2, at(0))), Refused::NotAMember);
+    assert_refused(try_write!(store, groups::leave(id, 1, at(0))), Refused::OwnerCannotLeave);
+    write!(store, groups::kick(id, 1, 3, at(0)));
+    assert_refused(try_write!(store, groups::kick(id, 1, 3, at(0))), Refused::NotAMember);
+    assert_refused(try_write!(store, groups::kick(id, 3, 4, at(0))), Refused::NotAMember);
+    assert_refused(try_write!(store, groups::kick(id, 1, 1, at(0))), Refused::Forbidden);
     assert_eq!(read!(store, groups::member_ids(id)), [1, 4]);
     // The way back is open.
     write!(store, groups::join(id, 3, at(0)));
@@ -167,7 +167,7 @@ pub async fn roles_and_their_powers(store: &dyn Store) {
         for result in [
             try_write!(store, groups::mute(id, by, user, Some(at(9)))),
             try_write!(store, groups::mute(id, by, user, None)),
-            try_write!(store, groups::kick(id, by, user)),
+            try_write!(store, groups::kick(id, by, user, at(0))),
         ] {
             match refused {
                 Some(refused) => assert_refused(result, refused),
@@ -200,6 +200,52 @@ pub async fn muted_members_do_not_write(store: &dyn Store) {
     assert_refused(may_write(id + 1, 1, 9).await, Refused::GroupNotFound);
 }
 
+pub async fn a_mute_outlasts_the_membership(store: &dyn Store) {
+    let muted_until = async |id, user| read!(store, groups::member(id, user)).unwrap().muted_until;
+    let (id, other) = (create(store, &[2, 3], true).await, create(store, &[2], true).await);
+    for user in [2, 3] {
+        write!(store, groups::mute(id, 1, user, Some(at(10))));
+    }
+    write!(store, groups::leave(id, 2, at(1)));
+    write!(store, groups::kick(id, 1, 3, at(1)));
+    for user in [2, 3] {
+        write!(store, groups::join(id, user, at(2)));
+        assert_eq!(muted_until(id, user).await, Some(at(10)), "user {user}");
+    }
+    assert_eq!(muted_until(other, 2).await, None, "in another group");
+    // Again, and unmuted afterwards: that is the end of it.
+    write!(store, groups::leave(id, 2, at(3)));
+    write!(store, groups::invite(id, 1, vec![2, 4], at(4)));
+    assert_eq!((muted_until(id, 2).await, muted_until(id, 4).await), (Some(at(10)), None));
+    write!(store, groups::mute(id, 1, 2, None));
+    write!(store, groups::leave(id, 2, at(5)));
+    write!(store, groups::join(id, 2, at(6)));
+    assert_eq!(muted_until(id, 2).await, None);
+    // And one that is over when its user comes back.
+    write!(store, groups::leave(id, 3, at(7)));
+    write!(store, groups::join(id, 3, at(11)));
+    assert_eq!(muted_until(id, 3).await, None);
+}
+
+pub async fn a_user_is_in_so_many_groups(store: &dyn Store) {
+    for _ in 0..3 {
+        create(store, &[2], true).await;
+    }
+    let last = create(store, &[], true).await;
+    read!(store, groups::check_room_for(&[1, 2, 3], 4));
+    assert_refused(try_write!(store, groups::check_room_for(&[3, 1], 3)), Refused::TooManyGroups);
+    read!(store, groups::check_room_for(&[2, 3], 3));
+    // What is refused is undone.
+    let joined = store.writing(move |tx| {
+        Box::pin(async move {
+            groups::join(tx, last, 2, at(0)).await?;
+            groups::check_room_for(tx, &[2], 3).await
+        })
+    });
+    assert_refused(joined.await, Refused::TooManyGroups);
+    assert_eq!(read!(store, groups::member_ids(last)), [1]);
+}
+
 pub async fn a_group_is_handed_over(store: &dyn Store) {
     let id = create(store, &[2, 3], true).await;
     assert_refused(try_write!(store, groups::transfer(id, 2, 3)), Refused::Forbidden);
@@ -208,7 +254,7 @@ pub async fn a_group_is_handed_over(store: &dyn Store) {
     write!(store, groups::transfer(id, 1, 2));
     assert_eq!(read!(store, groups::get(id)).unwrap().owner_id, 2);
     assert_eq!(roles(store, id).await, [(1, Role::Admin), (2, Role::Owner), (3, Role::Member)]);
-    write!(store, groups::leave(id, 1));
+    write!(store, groups::leave(id, 1, at(0)));
 }
 
 pub async fn a_dissolved_group_is_none(store: &dyn Store) {

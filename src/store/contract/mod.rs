@@ -87,6 +87,8 @@ macro_rules! contract_tests {
             leaving_and_throwing_out
             roles_and_their_powers
             muted_members_do_not_write
+            a_mute_outlasts_the_membership
+            a_user_is_in_so_many_groups
             a_group_is_handed_over
             a_dissolved_group_is_none
             groups_of_users
@@ -100,6 +102,7 @@ macro_rules! contract_tests {
             a_user_is_found_by_each_account_name
             account_names_are_taken_once
             concurrent_registrations_of_one_name
+            concurrent_registrations_that_cross
             users_change
         }
     } };

@@ -160,6 +160,26 @@ pub async fn concurrent_registrations_of_one_name(store: &dyn Store) {
     assert_eq!(created, 1);
 }
 
+pub async fn concurrent_registrations_that_cross(store: &dyn Store) {
+    for round in 0..20 {
+        let [a, b] = ["a", "b"].map(|name| format!("{name}{round}@x"));
+        let answers: Vec<_> = [(&a, &b), (&b, &a)]
+            .map(|(username, email)| {
+                let new = user(username, None, Some(email));
+                store.writing(move |tx| Box::pin(users::create(tx, new.clone(), at(0))))
+            })
+            .into();
+        let mut created = 0;
+        for answer in answers {
+            match answer.await {
+                Ok(_) => created += 1,
+                refused => assert_refused(refused, Refused::UsernameTaken),
+            }
+        }
+        assert_eq!(created, 1, "each name leads to one user");
+    }
+}
+
 pub async fn users_change(store: &dyn Store) {
     let ann = write!(store, users::create(user("ann", Some("1"), Some("a@x")), at(0)));
     write!(store, users::create(user("bob", Some("2"), None), at(0)));
@@ -173,6 +193,13 @@ pub async fn users_change(store: &dyn Store) {
     assert_refused(try_write!(store, users::update(none, other())), Refused::UserNotFound);
     let taken = || UserChange { phone: text("2"), nickname: text("lost"), ..UserChange::default() };
     assert_refused(try_write!(store, users::update(id, taken())), Refused::PhoneTaken);
+    // An empty text takes away what there was, and takes nothing from others.
+    let nothing = || UserChange { phone: text(""), nickname: text(""), ..UserChange::default() };
+    let without = write!(store, users::update(id, nothing()));
+    assert_eq!((without.phone, without.nickname, without.email), (None, None, text("ann@x")));
+    assert!(read!(store, users::by_account(String::new())).is_none());
+    let back = || UserChange { phone: text("1"), nickname: text("A."), ..UserChange::default() };
+    write!(store, users::update(id, back()));
     // What one has already is no obstacle; the password is what it is changed to.
     let same = || UserChange { phone: text("1"), password_hash: text("new hash"), ..UserChange::default() };
     write!(store, users::update(id, same()));

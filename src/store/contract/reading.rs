@@ -172,7 +172,7 @@ pub async fn members_count_for_themselves(store: &dyn Store) {
         assert_eq!(read!(store, read_positions::unread(user, conversation)), unread, "user {user}");
     }
     // Who comes back does not fall back.
-    write!(store, groups::leave(group, 4));
+    write!(store, groups::leave(group, 4, at(0)));
     say(store, 1, Target::Group(group), "x").await;
     write!(store, groups::join(group, 4, at(3)));
     assert_eq!(read!(store, read_positions::unread(4, conversation)), 0);

@@ -86,7 +86,9 @@ pub async fn dissolve(tx: &mut dyn Tx, id: u64, by: u64, now: Timestamp) -> Resu
     require(tx, id, by, Role::Owner).await?;
     let members = member_ids(tx, id).await?;
     tx.execute("UPDATE im_groups SET dissolved_at_ms = ? WHERE id = ?", values![now, id]).await?;
-    tx.execute("DELETE FROM group_members WHERE group_id = ?", values![id]).await?;
+    for table in ["group_members", "group_mutes"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE group_id = ?"), values![id]).await?;
+    }
     Ok(members)
 }
 

@@ -1,9 +1,9 @@
-//! Who is in a group, and as what: in, out, promoted, muted.
+//! Who is in a group, and as what: in, out, promoted, muted. A mute outlasts the membership.
 
 use std::collections::BTreeSet;
 
 use super::{Locked, Role, lock, member, require, role};
-use crate::store::sql::{MAX_LIST, Tx, Value, values};
+use crate::store::sql::{MAX_LIST, Tx, Value, finds, list, values};
 use crate::store::{Conversation, Refused, StoreError, Timestamp, read_positions};
 
 /// Lets a user into a public group.
@@ -42,22 +42,22 @@ pub async fn invite(
 ///
 /// # Errors
 /// [`Refused::GroupNotFound`], [`Refused::NotAMember`], [`Refused::OwnerCannotLeave`].
-pub async fn leave(tx: &mut dyn Tx, id: u64, user: u64) -> Result<(), StoreError> {
+pub async fn leave(tx: &mut dyn Tx, id: u64, user: u64, now: Timestamp) -> Result<(), StoreError> {
     lock(tx, id).await?;
     if role(tx, id, user).await? == Role::Owner {
         return Err(Refused::OwnerCannotLeave.into());
     }
-    remove(tx, id, user).await
+    remove(tx, id, user, now).await
 }
 
 /// Throws a member out.
 ///
 /// # Errors
 /// [`Refused::GroupNotFound`], [`Refused::NotAMember`], [`Refused::Forbidden`].
-pub async fn kick(tx: &mut dyn Tx, id: u64, by: u64, user: u64) -> Result<(), StoreError> {
+pub async fn kick(tx: &mut dyn Tx, id: u64, by: u64, user: u64, now: Timestamp) -> Result<(), StoreError> {
     lock(tx, id).await?;
     above(tx, id, by, user).await?;
-    remove(tx, id, user).await
+    remove(tx, id, user, now).await
 }
 
 /// Makes a member an admin, or an admin a member.
@@ -96,6 +96,10 @@ pub async fn mute(
 ) -> Result<(), StoreError> {
     lock(tx, id).await?;
     above(tx, id, by, user).await?;
+    set_mute(tx, id, user, until).await
+}
+
+async fn set_mute(tx: &mut dyn Tx, id: u64, user: u64, until: Option<Timestamp>) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE group_members SET muted_until_ms = ? WHERE group_id = ? AND user_id = ?",
         values![until, id, user],
@@ -132,12 +136,56 @@ pub(super) async fn add(
         );
         let row = |user: &u64| [id.into(), (*user).into(), role.into(), now.into()];
         tx.execute(&insert, &users.iter().flat_map(row).collect::<Vec<Value>>()).await?;
+        take_mutes_up(tx, id, users, now).await?;
     }
     read_positions::begin_at_end(tx, &new, Conversation::Group(id), now).await?;
     Ok(new)
 }
 
-async fn remove(tx: &mut dyn Tx, id: u64, user: u64) -> Result<(), StoreError> {
+/// Refuses if one of the users is in more groups than one may be in.
+///
+/// # Errors
+/// [`Refused::TooManyGroups`].
+pub async fn check_room_for(tx: &mut dyn Tx, users: &[u64], limit: u64) -> Result<(), StoreError> {
+    for users in users.chunks(MAX_LIST) {
+        let (list, mut values) = list(users);
+        let query = format!(
+            "SELECT user_id FROM group_members WHERE user_id IN {list} \
+             GROUP BY user_id HAVING COUNT(*) > ? LIMIT 1"
+        );
+        values.push(limit.into());
+        if finds(tx, &query, &values).await? {
+            return Err(Refused::TooManyGroups.into());
+        }
+    }
+    Ok(())
+}
+
+/// Those who come back muted are muted still.
+async fn take_mutes_up(tx: &mut dyn Tx, id: u64, users: &[u64], now: Timestamp) -> Result<(), StoreError> {
+    let (list, of_users) = list(users);
+    let query = format!("SELECT user_id, until_ms FROM group_mutes WHERE group_id = ? AND user_id IN {list}");
+    let of_users: Vec<_> = std::iter::once(id.into()).chain(of_users).collect();
+    for row in tx.query(&query, &of_users).await? {
+        let (user, until): (u64, Timestamp) = (row.get(0)?, row.get(1)?);
+        if until > now {
+            set_mute(tx, id, user, Some(until)).await?;
+        }
+        let delete = "DELETE FROM group_mutes WHERE group_id = ? AND user_id = ?";
+        tx.execute(delete, values![id, user]).await?;
+    }
+    Ok(())
+}
+
+/// With the group locked: nobody else writes its mutes.
+async fn remove(tx: &mut dyn Tx, id: u64, user: u64, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM group_mutes WHERE group_id = ? AND until_ms <= ?", values![id, now]).await?;
+    tx.execute(
+        "INSERT INTO group_mutes (group_id, user_id, until_ms) SELECT group_id, user_id, muted_until_ms \
+         FROM group_members WHERE group_id = ? AND user_id = ? AND muted_until_ms > ?",
+        values![id, user, now],
+    )
+    .await?;
     tx.execute("DELETE FROM group_members WHERE group_id = ? AND user_id = ?", values![id, user])
         .await
         .map(drop)

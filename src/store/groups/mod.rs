@@ -19,7 +19,7 @@ mod membership;
 use serde::{Serialize, Serializer};
 
 pub use self::manage::{create, dissolve, transfer, update};
-pub use self::membership::{invite, join, kick, leave, mute, set_admin};
+pub use self::membership::{check_room_for, invite, join, kick, leave, mute, set_admin};
 use super::sql::{self, FromValue, Row, Tx, Value, values};
 use super::{MAX_SYNC_LIMIT, Refused, StoreError, Timestamp};
 

@@ -121,7 +121,7 @@ fn nothing_reads_too_much() {
         groups::set_admin(tx, group, 1, 2, true).await?;
         groups::mute(tx, group, 1, 2, None).await?;
         groups::transfer(tx, group, 1, 2).await?;
-        groups::leave(tx, group, 1).await?;
+        groups::leave(tx, group, 1, now).await?;
         groups::invite(tx, group, 2, vec![5, 6], now).await?;
         groups::update(tx, group, 2, Default::default()).await?;
         groups::dissolve(tx, group, 2, now).await?;
