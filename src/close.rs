@@ -53,9 +53,9 @@ reasons! {
     TooLarge = "message too large", Peer, 1009;
     /// The client sent DISCONNECT for its namespace.
     ClientDisconnect = "client namespace disconnect", Peer, 1000;
-    /// The program disconnected the socket from its namespace.
+    /// The program disconnected the socket from its namespace, or closed its client's connection.
     ServerDisconnect = "server namespace disconnect", Local, 1000;
-    /// The program closed the session.
+    /// The program closed the session; to its sockets that is a `ServerDisconnect`.
     ForcedClose = "forced server close", Local, 1000;
     /// The node is going away.
     ShuttingDown = "server shutting down", Local, 1001;
@@ -72,6 +72,12 @@ impl CloseReason {
     pub fn allows_recovery(self) -> bool {
         use CloseReason::{PingTimeout, ShuttingDown, TransportClose, TransportError};
         matches!(self, TransportClose | TransportError | PingTimeout | ShuttingDown)
+    }
+}
+
+impl serde::Serialize for CloseReason {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -387,7 +387,7 @@ async fn why_sockets_leave() {
     let mut client = Client::join(address).await;
     io.disconnect_sockets(true);
     assert_eq!(client.until_closed().await.1, Some(1000));
-    assert_eq!(reason().await, CloseReason::ForcedClose);
+    assert_eq!(reason().await, CloseReason::ServerDisconnect);
 
     drop(Client::join(address).await);
     assert_eq!(reason().await, CloseReason::TransportClose);

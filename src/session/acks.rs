@@ -33,6 +33,11 @@ impl<T> Acks<T> {
         Ok(id)
     }
 
+    /// Gives those up who do not wait any more.
+    pub fn retain(&mut self, mut is_waiting: impl FnMut(&T) -> bool) {
+        self.pending.retain(|(_, _, waiter)| is_waiting(waiter));
+    }
+
     /// Who waits for this answer. `None` for an id that was never given out, was answered or gave up:
     /// a late or second ack, to be ignored.
     pub fn handle_ack(&mut self, id: u64) -> Option<T> {
@@ -86,6 +91,10 @@ mod tests {
         let a = acks.expect("a", Time(10), 2).unwrap();
         let b = acks.expect("b", Time(5), 2).unwrap();
         assert_eq!(acks.expect("c", Time(5), 2), Err("c"));
+        let mut others = Acks::default();
+        others.expect("d", Time(5), 1).unwrap();
+        others.retain(|waiter| *waiter != "d");
+        assert_eq!(others.expect("e", Time(5), 1), Ok(1));
         assert_eq!(acks.handle_ack(b), Some("b"));
         assert_eq!(acks.handle_ack(b), None, "a second ack");
         assert_eq!(acks.handle_ack(99), None, "an id never given");

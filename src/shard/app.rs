@@ -38,6 +38,8 @@ pub trait App: Sized + 'static {
     fn mail(&mut self, core: &mut Core<Self>, mail: Self::Mail);
     /// Once per turn, before output leaves: whatever else there is to do on this thread.
     fn turn(&mut self, core: &mut Core<Self>);
+    /// Whether something is at work on this thread that a shard which is told to stop gives time to end.
+    fn is_busy(&self) -> bool;
 }
 
 /// The request that opened a session.

@@ -157,6 +157,7 @@ impl<A: App> Shards<A> {
                 .enable_all()
                 .build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
+                let _end = End { id, mailboxes: mailboxes.clone() };
                 let wheel = Wheel::new(core::tick(&mounts, &limits));
                 let core = Core {
                     id,
@@ -205,7 +206,7 @@ impl<A: App> Shards<A> {
     }
 
     /// Opens no more sessions, closes every one once its output is written, and waits for the shards to end; no
-    /// longer than `patience`. Blocks.
+    /// longer than `patience`. Blocks, and not on a shard's own thread, which would wait for itself.
     pub fn stop(self, patience: Duration) {
         let by = Time(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)) + patience;
         let until = Instant::now() + patience;
@@ -228,6 +229,24 @@ impl<A: App> Shards<A> {
             // One that has ended needs no word.
             let _ = self.mailboxes.post(shard, mail());
         }
+    }
+}
+
+/// The end of a shard's thread, however that comes: nobody is to wait for answers to what is posted to it.
+struct End<M> {
+    id: ShardId,
+    mailboxes: Mailboxes<M>,
+}
+
+impl<M> Drop for End<M> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(
+                shard = self.id,
+                "a shard has panicked: its connections are lost, and it serves no more"
+            );
+        }
+        self.mailboxes.close(self.id);
     }
 }
 

@@ -31,7 +31,6 @@ impl<A: App> Shard<A> {
         let mut sleep = Box::pin(tokio::time::sleep_until(Instant::from_std(self.start)));
         // The budget that tokio gives a task is meant for tasks of one connection.
         tokio::task::unconstrained(poll_fn(|context| self.turn(context, sleep.as_mut()))).await;
-        self.core.mailboxes.close(self.core.id);
     }
 
     fn turn(&mut self, context: &mut Context<'_>, sleep: Pin<&mut Sleep>) -> Poll<()> {
@@ -318,7 +317,7 @@ impl<A: App> Shard<A> {
 
     fn is_stopped(&self) -> bool {
         let Some(by) = self.stop_by else { return false };
-        by <= self.core.now || self.core.conns.is_empty()
+        by <= self.core.now || (self.core.conns.is_empty() && !self.app.is_busy())
     }
 
     fn sleep(&mut self, context: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) {
@@ -327,7 +326,8 @@ impl<A: App> Shard<A> {
             next = next.min(self.accept_at);
         }
         if let Some(by) = self.stop_by {
-            next = next.min(by);
+            // What the application is busy with does not wake the shard when it is over.
+            next = next.min(by).min(self.core.now + super::STOP_CHECK);
         }
         if next == Time::NEVER {
             return;

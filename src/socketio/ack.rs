@@ -65,6 +65,14 @@ pub(super) enum Waiter {
 }
 
 impl Waiter {
+    /// Whether somebody still wants to know.
+    pub fn is_waiting(&self) -> bool {
+        match self {
+            Waiter::One(waiter) => !waiter.is_closed(),
+            Waiter::Many(_, waiter) => !waiter.is_closed(),
+        }
+    }
+
     /// Tells whoever waits. Nobody may be there any more, which is fine.
     pub fn tell(self, answer: Result<Args, AckError>) {
         match self {

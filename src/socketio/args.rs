@@ -29,6 +29,21 @@ pub struct Args {
 #[error("{0}")]
 pub struct ArgsError(String);
 
+impl ArgsError {
+    /// For the log: serde quotes what it was given, which is a client's own, and may be long.
+    pub(super) fn without_values(&self) -> String {
+        let text = &self.0;
+        if text.starts_with("unknown ") {
+            return "an unknown variant or field".to_owned();
+        }
+        let quoted = text.find('"').zip(text.rfind('"')).filter(|(from, to)| from < to);
+        match quoted {
+            Some((from, to)) => format!("{}…{}", &text[..=from], &text[to..]),
+            None => text.clone(),
+        }
+    }
+}
+
 impl From<serde_json::Error> for ArgsError {
     fn from(error: serde_json::Error) -> Self {
         ArgsError(error.to_string())

@@ -13,6 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Bytes that travel as they are, as an attachment. In JavaScript a `Buffer`, an `ArrayBuffer` or a typed array.
 ///
+/// It is itself only while it is sent or received, so it has no place in a `serde_json::Value`: making one of it fails, and one
+/// that is received has a placeholder in its place. To pass on whatever came, take [`Args`](super::Args).
+///
 /// ```
 /// # use tokio_socketio::{Binary, Io};
 /// # let io = Io::new();
@@ -75,10 +78,43 @@ impl<'de> Deserialize<'de> for Binary {
 
 /// Runs `encode`, and gives the attachments that it has left behind.
 pub(super) fn collect<T>(encode: impl FnOnce() -> T) -> (T, Vec<Bytes>) {
-    let outer = ENCODING.replace(Some(Vec::new()));
+    let outer = OuterEncoding(ENCODING.replace(Some(Vec::new())));
     let result = encode();
-    let attachments = ENCODING.replace(outer).unwrap_or_default();
+    let attachments = ENCODING.take().unwrap_or_default();
+    drop(outer);
     (result, attachments)
+}
+
+/// How many attachments the packet that is being encoded has.
+pub(super) fn attached() -> usize {
+    ENCODING.with_borrow(|attachments| attachments.as_ref().map_or(0, Vec::len))
+}
+
+/// Leaves only so many of them.
+pub(super) fn detach(count: usize) {
+    ENCODING.with_borrow_mut(|attachments| {
+        if let Some(attachments) = attachments {
+            attachments.truncate(count);
+        }
+    });
+}
+
+/// What stood there before, and does so again when this is dropped: also where the values' own code panics, or the next packet,
+/// which is somebody else's, would be given what is left.
+struct OuterEncoding(Option<Vec<Bytes>>);
+
+impl Drop for OuterEncoding {
+    fn drop(&mut self) {
+        ENCODING.set(self.0.take());
+    }
+}
+
+struct OuterDecoding(Vec<Bytes>);
+
+impl Drop for OuterDecoding {
+    fn drop(&mut self) {
+        DECODING.set(std::mem::take(&mut self.0));
+    }
 }
 
 /// Attaches what another packet brought. Its placeholders already count from 0, so this is right only for a
@@ -92,11 +128,9 @@ pub(super) fn attach_all(all: &[Bytes]) -> bool {
 
 /// Runs `decode` with these attachments at hand.
 pub(super) fn provide<T>(attachments: &[Bytes], decode: impl FnOnce() -> T) -> T {
-    if attachments.is_empty() {
+    if attachments.is_empty() && DECODING.with_borrow(Vec::is_empty) {
         return decode();
     }
-    let outer = DECODING.replace(attachments.to_vec());
-    let result = decode();
-    DECODING.set(outer);
-    result
+    let _outer = OuterDecoding(DECODING.replace(attachments.to_vec()));
+    decode()
 }

@@ -1,6 +1,5 @@
 //! Many sockets at once, on all nodes: chosen by rooms, then spoken to, moved or put out.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,8 +52,8 @@ impl Broadcast {
     }
 
     /// Those in this room, too; a socket in several of the chosen rooms counts once. A socket's id is such a room.
-    pub fn to<'a>(mut self, room: impl Into<Cow<'a, str>>) -> Self {
-        self.selection.rooms.push(room.into().into());
+    pub fn to(mut self, room: impl AsRef<str>) -> Self {
+        self.selection.rooms.push(room.as_ref().into());
         self
     }
 
@@ -73,8 +72,8 @@ impl Broadcast {
     }
 
     /// None of those in this room.
-    pub fn except<'a>(mut self, room: impl Into<Cow<'a, str>>) -> Self {
-        self.selection.except.push(room.into().into());
+    pub fn except(mut self, room: impl AsRef<str>) -> Self {
+        self.selection.except.push(room.as_ref().into());
         self
     }
 
@@ -259,13 +258,13 @@ impl Broadcast {
     }
 
     /// Makes all of them join a room.
-    pub fn join(&self, room: impl Into<Arc<str>>) {
-        self.rooms([room.into()].into(), [].into());
+    pub fn join(&self, room: impl AsRef<str>) {
+        self.rooms([room.as_ref().into()].into(), [].into());
     }
 
     /// Makes all of them leave a room, those included that were cut off and may come back.
-    pub fn leave(&self, room: impl Into<Arc<str>>) {
-        self.rooms([].into(), [room.into()].into());
+    pub fn leave(&self, room: impl AsRef<str>) {
+        self.rooms([].into(), [room.as_ref().into()].into());
     }
 
     fn rooms(&self, join: Arc<[Arc<str>]>, leave: Arc<[Arc<str>]>) {

@@ -79,9 +79,18 @@ impl Param for Args {
 /// A function that can handle an event: async, with up to eight [`Param`]s. What it returns is the answer, if the
 /// client asked for one and no parameter is an [`Ack`].
 ///
+/// An event whose arguments are not what the parameters say is dropped, without an answer, and logged: a handler that wants to
+/// answer also then takes [`Args`], and decodes them itself. A `Result` is an answer like any other value: serde's
+/// `{"Ok": …}` or `{"Err": …}`.
+///
 /// The handlers of one socket start in the order of its events, each running until it first waits for something;
 /// they run on the thread that serves the connection, so work that takes long belongs into
 /// [`tokio::task::spawn_blocking`]. One that panics is logged, and harms nobody else.
+#[diagnostic::on_unimplemented(
+    message = "this can't handle an event",
+    note = "a handler is an async closure or function; its parameters are `Socket`, `Ack`, `Args`, or implement `serde::Deserialize`, eight at most; what it returns implements `serde::Serialize`",
+    note = "and it is `Send`, as are the futures that it makes"
+)]
 pub trait Handler<P>: Send + Sync + 'static {
     /// Takes the parameters out of the event, and begins.
     #[doc(hidden)]

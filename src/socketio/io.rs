@@ -3,15 +3,17 @@
 mod builder;
 mod server;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::cluster::{self, Cluster, ClusterOptions, NodeAnswers, RoomsHeld, ServerSideHandler};
+use super::cluster::{self, Cluster, ClusterOptions, NodeAnswers, OfNodes, RoomsHeld, ServerSideHandler};
 use super::encode::Body;
 use super::engine::Engine;
 use super::hub::Hub;
@@ -64,7 +66,7 @@ impl Default for Io {
 }
 
 type Allow = Arc<dyn Fn(&Request) -> Result<(), String> + Send + Sync>;
-type Matcher = Box<dyn Fn(&str) -> bool + Send + Sync>;
+type Matcher = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 pub(crate) struct IoInner {
     pub(super) options: Options,
@@ -76,12 +78,15 @@ pub(crate) struct IoInner {
     listened: AtomicBool,
     namespaces: RwLock<Registry>,
     cluster: OnceLock<Arc<Cluster>>,
+    /// What the program does when other nodes speak to it, or go.
+    of_nodes: Arc<OfNodes>,
 }
 
 #[derive(Default)]
 struct Registry {
     fixed: HashMap<Arc<str>, Arc<Definition>>,
-    patterns: Vec<(Matcher, Arc<Definition>)>,
+    /// Asked in their order, and never under the lock: they are the program's.
+    patterns: Arc<[(Matcher, Arc<Definition>)]>,
 }
 
 /// What shards and handles must know beside the sessions' settings.
@@ -94,6 +99,11 @@ pub(super) struct Options {
     pub ack_timeout: Duration,
     pub max_rooms: usize,
     pub busy_poll: Duration,
+}
+
+thread_local! {
+    /// The program's patterns are being asked on this thread.
+    static ASKING: Cell<bool> = const { Cell::new(false) };
 }
 
 impl std::fmt::Debug for IoInner {
@@ -111,24 +121,57 @@ impl IoInner {
     /// What a namespace is to do, if there is one of that name. The second: it was written down by name, and
     /// not made by a pattern.
     pub(super) fn definition(&self, name: &str) -> Option<(Arc<Definition>, bool)> {
-        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(definition) = namespaces.fixed.get(name) {
-            return Some((definition.clone(), true));
+        let patterns = {
+            let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(definition) = namespaces.fixed.get(name) {
+                return Some((definition.clone(), true));
+            }
+            namespaces.patterns.clone()
+        };
+        // A pattern that asks for a namespace itself is not asked for that one, and so on without end.
+        if ASKING.replace(true) {
+            return None;
         }
-        let pattern = namespaces.patterns.iter().find(|(matches, _)| matches(name));
+        let pattern = patterns.iter().find(|(matches, _)| {
+            catch_unwind(AssertUnwindSafe(|| matches(name))).unwrap_or_else(|_| {
+                tracing::error!(name, "a pattern of namespaces has panicked: it does not match");
+                false
+            })
+        });
+        ASKING.set(false);
         pattern.map(|(_, definition)| (definition.clone(), false))
+    }
+
+    /// The definition of this name alone, which exists from now on.
+    pub(super) fn define(&self, name: &Arc<str>) -> Arc<Definition> {
+        let found = self.definition(name);
+        if let Some((definition, true)) = found {
+            return definition;
+        }
+        let pattern = found.map(|(pattern, _)| pattern);
+        let new = || pattern.as_ref().map_or_else(Definition::default, Definition::after);
+        let mut namespaces = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+        let definition = namespaces.fixed.entry(name.clone()).or_insert_with(|| Arc::new(new())).clone();
+        drop(namespaces);
+        if let Some(pattern) = definition.pattern() {
+            // Those that the pattern has made look, and find this.
+            pattern.change(|_| {});
+        }
+        definition
+    }
+
+    fn patterns(&self) -> Arc<[(Matcher, Arc<Definition>)]> {
+        self.namespaces.read().unwrap_or_else(PoisonError::into_inner).patterns.clone()
     }
 
     /// The number of a pattern, the same on all nodes that run this program.
     pub(super) fn pattern_number(&self, definition: &Arc<Definition>) -> Option<usize> {
-        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
-        namespaces.patterns.iter().position(|(_, of)| Arc::ptr_eq(of, definition))
+        self.patterns().iter().position(|(_, of)| Arc::ptr_eq(of, definition))
     }
 
     /// The pattern of a number.
     pub(super) fn pattern(&self, number: usize) -> Option<Arc<Definition>> {
-        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
-        namespaces.patterns.get(number).map(|(_, definition)| definition.clone())
+        self.patterns().get(number).map(|(_, definition)| definition.clone())
     }
 
     /// The other nodes, if there are any.
@@ -162,15 +205,23 @@ impl IoInner {
         (self.recovery.is_some() && !volatile).then(Offset::next)
     }
 
-    /// Asks a shard. `false`: there is none of that number, or it has ended, and has no sockets left that the mail could
-    /// be for.
+    /// Asks a shard. `false`: there is none of that number, or none yet, or it has ended, and has no sockets that the mail
+    /// could be for.
     pub(super) fn post_to(self: &Arc<Self>, shard: ShardId, op: Op) -> bool {
+        if !self.has_shards() {
+            return false;
+        }
         self.places.asked(shard, &op);
         if local::is_here(self.address(), shard) {
             local::ask(op);
             return true;
         }
         self.poster.post(shard, op)
+    }
+
+    /// Whether shards run, or have run. Before that there are no sockets that anything could be for.
+    fn has_shards(&self) -> bool {
+        self.listened.load(Ordering::Relaxed)
     }
 
     /// A shard has made sockets join rooms, as it was asked.
@@ -230,18 +281,19 @@ impl Io {
         IoBuilder::default()
     }
 
-    /// The namespace of this name, which exists from now on.
+    /// The namespace of this name, which exists from now on. One that a pattern has made, or would make, keeps what the
+    /// pattern has: what is added here comes on top, for this name alone, and what is added to the pattern later is not
+    /// for it any more.
     pub fn of(&self, name: &str) -> Namespace {
         let name: Arc<str> = if name.starts_with('/') { name.into() } else { format!("/{name}").into() };
         let io = self.root.io.clone();
-        let definition = {
-            let mut namespaces = io.namespaces.write().unwrap_or_else(PoisonError::into_inner);
-            namespaces.fixed.entry(name.clone()).or_default().clone()
-        };
-        Namespace { io, which: Which::Named(name), definition }
+        if io.definition(&name).is_none() {
+            io.define(&name);
+        }
+        Namespace { io, which: Which::Named(name) }
     }
 
-    /// All namespaces whose name matches. They are there as soon as a client asks for them.
+    /// All namespaces whose name matches. They are there as soon as a client asks for them. `matches` must not block.
     ///
     /// ```
     /// # use tokio_socketio::{Io, Socket};
@@ -254,9 +306,10 @@ impl Io {
         let io = self.root.io.clone();
         let definition = Arc::new(Definition::default());
         let mut namespaces = io.namespaces.write().unwrap_or_else(PoisonError::into_inner);
-        namespaces.patterns.push((Box::new(matches), definition.clone()));
+        let new: (Matcher, _) = (Arc::new(matches), definition.clone());
+        namespaces.patterns = namespaces.patterns.iter().cloned().chain([new]).collect();
         drop(namespaces);
-        Namespace { io, which: Which::Of(definition.clone()), definition }
+        Namespace { io, which: Which::Of(definition) }
     }
 
     /// Joins a cluster of nodes that run the same program: what is asked of sockets then reaches those on all nodes. The
@@ -284,7 +337,7 @@ impl Io {
     /// Outside of a runtime, or when called twice.
     pub fn join_cluster(&self, options: ClusterOptions) -> Joining {
         let io = &self.root.io;
-        let cluster = Arc::new(Cluster::new(options));
+        let cluster = Arc::new(Cluster::new(options, io.of_nodes.clone()));
         assert!(io.cluster.set(cluster.clone()).is_ok(), "this server is a member of a cluster already");
         Joining { sink: cluster::sink(io, &cluster), cluster }
     }
@@ -302,12 +355,10 @@ impl Io {
         }
     }
 
-    /// Called with the name of each node that said farewell, was not heard of for too long, or has restarted. It must
-    /// not block. It does nothing for a server that is alone.
+    /// Called with the name of each node that said farewell, was not heard of for too long, or has restarted; in place of
+    /// a handler that was there for that. It must not block. For a server that is alone it has nothing to do.
     pub fn on_node_gone(&self, handler: impl Fn(&str) + Send + Sync + 'static) {
-        if let Some(cluster) = self.root.io.cluster() {
-            cluster.on_node_gone(Arc::new(handler));
-        }
+        self.root.io.of_nodes.on_gone(Arc::new(handler));
     }
 
     /// Handles an event that other nodes send with `server_side_emit`: with the name of the node that sends it, and
@@ -320,11 +371,9 @@ impl Io {
     /// io.on_server_side_emit("uptime", |_node: Arc<str>, _args: Args| async { 42 });
     /// ```
     ///
-    /// It does nothing for a server that is alone.
+    /// It takes the place of a handler that the event had. For a server that is alone it has nothing to do.
     pub fn on_server_side_emit(&self, event: &str, handler: impl ServerSideHandler) {
-        if let Some(cluster) = self.root.io.cluster() {
-            cluster.on(event, handler);
-        }
+        self.root.io.of_nodes.on(event, handler);
     }
 
     /// Sends an event to the programs of all other nodes. `false`: the bus has not taken it.
@@ -418,20 +467,23 @@ impl Io {
     /// Listens, and serves until the server is stopped. Once: what has stopped does not start again.
     ///
     /// # Errors
-    /// The address can't be listened on, or this is not the first time.
+    /// The address can't be listened on, in which case another may be tried, or this server has listened before.
     pub fn listen(&self, address: impl ToSocketAddrs) -> io::Result<Server> {
         let io = self.root.io.clone();
+        let listen: Vec<_> = address.to_socket_addrs()?.collect();
         if io.listened.swap(true, Ordering::Relaxed) {
             return Err(io::Error::other("this server has listened before: build another Io"));
         }
-        let listen: Vec<_> = address.to_socket_addrs()?.collect();
         let Options { mounts, limits, busy_poll, .. } = &io.options;
         let setup = Setup { listen, mounts: mounts.clone(), limits: limits.clone(), busy_poll: *busy_poll };
-        let shards = Shards::start(setup, io.poster.clone(), move |shard| Hub::new(shard, io.clone()))?;
+        let hub_io = io.clone();
+        let shards = Shards::start(setup, io.poster.clone(), move |shard| Hub::new(shard, hub_io.clone()))
+            .inspect_err(|_| io.listened.store(false, Ordering::Relaxed))?;
         Ok(Server { shards })
     }
 
-    /// Listens, and serves until the program ends.
+    /// Listens, and serves until the program ends, also where the future is dropped; see [`Io::listen`] for a server that can be
+    /// stopped.
     ///
     /// # Errors
     /// The address can't be listened on.

@@ -1,6 +1,5 @@
 //! Namespaces: what happens when a client joins one, and when it speaks.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +21,6 @@ use crate::close::CloseReason;
 pub struct Namespace {
     pub(super) io: Arc<IoInner>,
     pub(super) which: Which,
-    pub(super) definition: Arc<Definition>,
 }
 
 /// Why a client is not let into a namespace; it gets a `connect_error` with this.
@@ -49,6 +47,11 @@ impl Refused {
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// The data.
+    pub fn data(&self) -> Option<&Value> {
+        self.data.as_ref()
+    }
 }
 
 impl<T: Into<String>> From<T> for Refused {
@@ -72,23 +75,25 @@ type Middleware =
     Arc<dyn Fn(Socket) -> std::pin::Pin<Box<dyn Future<Output = Result<(), Refused>> + Send>> + Send + Sync>;
 type OnConnect = Arc<dyn Fn(Socket) -> BoxFuture + Send + Sync>;
 type OnAny = Arc<dyn Fn(Socket, AnyEvent) -> BoxFuture + Send + Sync>;
-pub(super) type OnDisconnect = Arc<dyn Fn(Socket, CloseReason) -> BoxFuture + Send + Sync>;
+pub(super) type OnDisconnect = Arc<dyn Fn(Socket, CloseReason, Vec<Arc<str>>) -> BoxFuture + Send + Sync>;
 
 /// What a namespace does, for its handle and all shards.
 #[derive(Default)]
 pub(super) struct Definition {
     handlers: RwLock<Arc<Handlers>>,
     version: AtomicU64,
+    /// The pattern that it was made after, where it has become one of its own since.
+    pattern: Option<Arc<Definition>>,
 }
 
 /// The handlers of a namespace. Shards hold a snapshot, and look at the version to see whether it still holds.
 #[derive(Clone, Default)]
 pub(super) struct Handlers {
     pub middleware: Vec<Middleware>,
-    pub on_connect: Option<OnConnect>,
+    pub on_connect: Vec<OnConnect>,
     pub events: HashMap<Box<str>, Erased, RandomState>,
     pub on_any: Option<OnAny>,
-    pub on_disconnect: Option<OnDisconnect>,
+    pub on_disconnect: Vec<OnDisconnect>,
 }
 
 impl std::fmt::Debug for Definition {
@@ -98,6 +103,25 @@ impl std::fmt::Debug for Definition {
 }
 
 impl Definition {
+    /// Of a namespace that a pattern has made: it begins with what the pattern has now.
+    pub fn after(pattern: &Arc<Definition>) -> Self {
+        Definition {
+            handlers: RwLock::new(pattern.handlers()),
+            version: AtomicU64::new(0),
+            pattern: Some(pattern.clone()),
+        }
+    }
+
+    /// Whether it is this one, or was made after it.
+    pub fn is_of(self: &Arc<Self>, other: &Arc<Definition>) -> bool {
+        Arc::ptr_eq(self, other) || self.pattern.as_ref().is_some_and(|pattern| Arc::ptr_eq(pattern, other))
+    }
+
+    /// The pattern that it was made after.
+    pub fn pattern(&self) -> Option<&Arc<Definition>> {
+        self.pattern.as_ref()
+    }
+
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
@@ -106,7 +130,7 @@ impl Definition {
         self.handlers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Handlers)) {
+    pub fn change(&self, change: impl FnOnce(&mut Handlers)) {
         let mut handlers = self.handlers.write().unwrap_or_else(PoisonError::into_inner);
         change(Arc::make_mut(&mut handlers));
         self.version.fetch_add(1, Ordering::Release);
@@ -119,12 +143,12 @@ impl std::fmt::Debug for Namespace {
     }
 }
 
-/// A function that is called when a socket has left: async, of nothing, the [`Socket`], or the socket and the
-/// [`CloseReason`].
+/// A function that is called when a socket has left: async, of nothing, the [`Socket`], the socket and the
+/// [`CloseReason`], or these and the rooms that it was in.
 pub trait DisconnectHandler<P>: Send + Sync + 'static {
     /// Begins.
     #[doc(hidden)]
-    fn call(&self, socket: Socket, reason: CloseReason) -> BoxFuture;
+    fn call(&self, socket: Socket, reason: CloseReason, rooms: Vec<Arc<str>>) -> BoxFuture;
 }
 
 impl<F, Fut> DisconnectHandler<()> for F
@@ -132,7 +156,7 @@ where
     F: Fn() -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    fn call(&self, _: Socket, _: CloseReason) -> BoxFuture {
+    fn call(&self, _: Socket, _: CloseReason, _: Vec<Arc<str>>) -> BoxFuture {
         Box::pin(self())
     }
 }
@@ -142,7 +166,7 @@ where
     F: Fn(Socket) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    fn call(&self, socket: Socket, _: CloseReason) -> BoxFuture {
+    fn call(&self, socket: Socket, _: CloseReason, _: Vec<Arc<str>>) -> BoxFuture {
         Box::pin(self(socket))
     }
 }
@@ -152,17 +176,43 @@ where
     F: Fn(Socket, CloseReason) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    fn call(&self, socket: Socket, reason: CloseReason) -> BoxFuture {
+    fn call(&self, socket: Socket, reason: CloseReason, _: Vec<Arc<str>>) -> BoxFuture {
         Box::pin(self(socket, reason))
     }
 }
 
+impl<F, Fut> DisconnectHandler<(Socket, CloseReason, Vec<Arc<str>>)> for F
+where
+    F: Fn(Socket, CloseReason, Vec<Arc<str>>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    fn call(&self, socket: Socket, reason: CloseReason, rooms: Vec<Arc<str>>) -> BoxFuture {
+        Box::pin(self(socket, reason, rooms))
+    }
+}
+
 pub(super) fn erase_disconnect<P>(handler: impl DisconnectHandler<P>) -> OnDisconnect {
-    Arc::new(move |socket, reason| handler.call(socket, reason))
+    Arc::new(move |socket, reason, rooms| handler.call(socket, reason, rooms))
 }
 
 impl Namespace {
-    /// Decides whether a client may join, after those that were added before. May wait; the client waits with it.
+    /// Its name; `None` for a pattern.
+    pub fn name(&self) -> Option<&str> {
+        match &self.which {
+            Which::Named(name) => Some(name),
+            Which::Of(_) => None,
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Handlers)) {
+        match &self.which {
+            Which::Named(name) => self.io.define(name).change(change),
+            Which::Of(definition) => definition.change(change),
+        }
+    }
+
+    /// Decides whether a client may join, after those that were added before. May wait; the client waits with it. What is
+    /// emitted to the socket meanwhile is sent once it has joined.
     ///
     /// ```
     /// # use tokio_socketio::{Io, Refused, Socket};
@@ -184,43 +234,54 @@ impl Namespace {
             let decision = middleware(socket);
             Box::pin(async move { decision.await.map_err(Into::into) })
         });
-        self.definition.change(|handlers| handlers.middleware.push(middleware));
+        self.change(|handlers| handlers.middleware.push(middleware));
         self
     }
 
-    /// Called with each socket that has joined, before any of its events is handled.
+    /// Called with each socket that has joined, before any of its events is handled; beside those that were added before.
     pub fn on_connect<F, Fut>(&self, handler: F) -> &Self
     where
         F: Fn(Socket) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         let handler: OnConnect = Arc::new(move |socket| Box::pin(handler(socket)));
-        self.definition.change(|handlers| handlers.on_connect = Some(handler));
+        self.change(|handlers| handlers.on_connect.push(handler));
         self
     }
 
-    /// Handles an event of all sockets of the namespace; see [`Handler`].
+    /// Handles an event of all sockets of the namespace, in place of a handler that it had; see [`Handler`].
     pub fn on<P>(&self, event: impl Into<Box<str>>, handler: impl Handler<P>) -> &Self {
         let (event, handler) = (event.into(), erase(handler));
-        self.definition.change(|handlers| drop(handlers.events.insert(event, handler)));
+        self.change(|handlers| drop(handlers.events.insert(event, handler)));
         self
     }
 
-    /// Handles all events that have no handler of their own.
+    /// Handles all events that have no handler of their own, in place of a handler that was there for that.
     pub fn on_any<F, Fut>(&self, handler: F) -> &Self
     where
         F: Fn(Socket, AnyEvent) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         let handler: OnAny = Arc::new(move |socket, event| Box::pin(handler(socket, event)));
-        self.definition.change(|handlers| handlers.on_any = Some(handler));
+        self.change(|handlers| handlers.on_any = Some(handler));
         self
     }
 
-    /// Called with each socket that has left, and the reason.
+    /// Called with each socket that has left, the reason, and the rooms that it was in; beside those that were added before.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tokio_socketio::{CloseReason, Io, Socket};
+    /// # let io = Io::new();
+    /// io.on_disconnect(|socket: Socket, reason: CloseReason, rooms: Vec<Arc<str>>| async move {
+    ///     for room in rooms {
+    ///         socket.to(room).emit("left", (socket.id().to_string(), reason.as_str()));
+    ///     }
+    /// });
+    /// ```
     pub fn on_disconnect<P>(&self, handler: impl DisconnectHandler<P>) -> &Self {
         let handler = erase_disconnect(handler);
-        self.definition.change(|handlers| handlers.on_disconnect = Some(handler));
+        self.change(|handlers| handlers.on_disconnect.push(handler));
         self
     }
 
@@ -230,12 +291,12 @@ impl Namespace {
     }
 
     /// Those in a room.
-    pub fn to<'a>(&self, room: impl Into<Cow<'a, str>>) -> Broadcast {
+    pub fn to(&self, room: impl AsRef<str>) -> Broadcast {
         self.sockets().to(room)
     }
 
     /// All but those in a room.
-    pub fn except<'a>(&self, room: impl Into<Cow<'a, str>>) -> Broadcast {
+    pub fn except(&self, room: impl AsRef<str>) -> Broadcast {
         self.sockets().except(room)
     }
 

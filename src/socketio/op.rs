@@ -14,7 +14,7 @@ use super::namespace::{Definition, OnDisconnect};
 use super::recovery::{Claim, Claimer, Found};
 use super::{Args, Refused, Socket};
 use crate::close::CloseReason;
-use crate::ids::{Offset, Pid, Sid, SocketId};
+use crate::ids::{Offset, Pid, ShardId, Sid, SocketId};
 
 /// Which sockets are meant.
 #[derive(Clone, Debug)]
@@ -133,6 +133,12 @@ pub enum Op {
         claim: Claim,
         found: Option<Box<Found>>,
     },
+    /// For a socket that its handle's shard does not have. Its client may have come back to another one: passed from shard to
+    /// shard, to so many more.
+    PassedOn {
+        op: Box<Op>,
+        left: ShardId,
+    },
     /// To a raw Engine.IO session.
     SendRaw {
         sid: Sid,
@@ -146,7 +152,22 @@ pub enum Op {
 impl Op {
     /// Whether sockets join rooms by it.
     pub fn joins_rooms(&self) -> bool {
-        matches!(self, Op::Rooms { join, .. } if !join.is_empty())
+        match self {
+            Op::Rooms { join, .. } => !join.is_empty(),
+            Op::PassedOn { op, .. } => op.joins_rooms(),
+            _ => false,
+        }
+    }
+
+    /// The socket that it is for, if it is for one by its handle, wherever that is now.
+    pub fn socket(&self) -> Option<SocketId> {
+        match self {
+            Op::Disconnect { target: Target::Socket(id), .. }
+            | Op::Rooms { target: Target::Socket(id), .. }
+            | Op::Request { target: Target::Socket(id), .. }
+            | Op::RoomsOf { socket: id, .. } => Some(*id),
+            _ => None,
+        }
     }
 }
 

@@ -55,11 +55,12 @@ impl Payload for Args {
 
 impl<T: Serialize> Payload for T {
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let start = out.len();
+        let (start, attached) = (out.len(), binary::attached());
         match self.serialize(Spread(&mut *out)) {
             Ok(()) => Ok(()),
             Err(Shape::One) => {
                 out.truncate(start);
+                binary::detach(attached);
                 Ok(serde_json::to_writer(out, self)?)
             }
             Err(Shape::Failed(message)) => Err(EncodeError(message)),
@@ -153,7 +154,7 @@ impl<'a> Serializer for Spread<'a> {
     one_value! {
         serialize_bool(bool); serialize_i8(i8); serialize_i16(i16); serialize_i32(i32); serialize_i64(i64);
         serialize_u8(u8); serialize_u16(u16); serialize_u32(u32); serialize_u64(u64); serialize_f32(f32);
-        serialize_f64(f64); serialize_char(char); serialize_str(&str); serialize_bytes(&[u8]);
+        serialize_i128(i128); serialize_u128(u128); serialize_f64(f64); serialize_char(char); serialize_str(&str); serialize_bytes(&[u8]);
         serialize_none(); serialize_unit_struct(&'static str);
         serialize_unit_variant(&'static str, u32, &'static str);
     }
@@ -191,6 +192,7 @@ mod tests {
         assert_eq!(encoded(json!(null)), "");
         assert_eq!(encoded(None::<u8>), "null");
         assert_eq!(encoded(Some((1, 2))), "[1,2]");
+        assert_eq!(encoded(u128::MAX), u128::MAX.to_string());
     }
 
     #[test]
@@ -198,6 +200,37 @@ mod tests {
         assert_eq!(encoded(Args::new("1,[[2]]]", &[])), "1,[[2]]");
         assert_eq!(encoded(Args::new("]", &[])), "");
         assert_eq!(encoded(Args::new("[] ] ", &[])).trim(), "[]");
+    }
+
+    #[test]
+    fn what_is_alone_is_attached_once() {
+        use crate::socketio::Binary;
+        #[derive(Serialize)]
+        struct File {
+            name: &'static str,
+            data: Binary,
+        }
+        let file = File { name: "n", data: Binary::from("a") };
+        let (a, b) = (Binary::from("a"), Binary::from("b"));
+        type Encode<'a> = &'a dyn Fn(&mut Vec<u8>) -> Result<(), EncodeError>;
+        let payloads: [(usize, Encode<'_>); 4] = [
+            (1, &|out| a.encode(out)),
+            (1, &|out| file.encode(out)),
+            (2, &|out| (&a, &b).encode(out)),
+            (2, &|out| vec![&a, &b].encode(out)),
+        ];
+        for (count, payload) in payloads {
+            let mut out = Vec::new();
+            let (encoded, attachments) = binary::collect(|| payload(&mut out));
+            encoded.unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(attachments.len(), count, "{text}");
+            assert!(
+                text.contains(&format!("\"num\":{}", count - 1))
+                    && !text.contains(&format!("\"num\":{count}")),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::io::IoInner;
 use super::op::Which;
-use super::{ArgsError, Broadcast, Payload, Socket};
+use super::{AckError, ArgsError, Broadcast, FromArgs, Payload, Socket};
 use crate::bus::wire;
 use crate::ids::SocketId;
 use crate::proto::sio;
@@ -112,13 +112,32 @@ impl RemoteSocket {
         self.itself().emit(event, payload);
     }
 
+    /// Sends an event to it, and waits for the answer.
+    ///
+    /// # Errors
+    /// The answer did not come in time (the server's `ack_timeout`), or is not of this type, or the socket has gone.
+    pub async fn emit_with_ack<T: FromArgs>(
+        &self,
+        event: &str,
+        payload: impl Payload,
+    ) -> Result<T, AckError> {
+        let mut answers = self.itself().emit_with_acks(event, payload).await?;
+        match (answers.received.pop(), answers.missing.pop()) {
+            (Some((_, answer)), _) => Ok(answer),
+            (_, Some((_, error))) => Err(error),
+            // Its node did not even say that it has no such socket.
+            (None, None) if !answers.silent.is_empty() => Err(AckError::Timeout),
+            (None, None) => Err(AckError::Disconnected),
+        }
+    }
+
     /// Makes it join a room.
-    pub fn join(&self, room: impl Into<Arc<str>>) {
+    pub fn join(&self, room: impl AsRef<str>) {
         self.itself().join(room);
     }
 
     /// Makes it leave a room.
-    pub fn leave(&self, room: impl Into<Arc<str>>) {
+    pub fn leave(&self, room: impl AsRef<str>) {
         self.itself().leave(room);
     }
 
@@ -170,5 +189,14 @@ impl IntoIterator for Found {
 
     fn into_iter(self) -> Self::IntoIter {
         self.sockets.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Found {
+    type Item = &'a RemoteSocket;
+    type IntoIter = std::slice::Iter<'a, RemoteSocket>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.sockets.iter()
     }
 }

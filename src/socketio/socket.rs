@@ -1,6 +1,5 @@
 //! A client's connection to one namespace, as handlers hold it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,7 +20,8 @@ use crate::ids::{ShardId, SocketId};
 use crate::proto::sio::Kind;
 
 /// A client in a namespace. A handle: cheap to clone, and good on any thread, for as long as one likes; once the
-/// client has gone, what is sent goes nowhere.
+/// client has gone, what is sent goes nowhere. Where a client that was cut off has come back to what it had, what is
+/// asked of the handle from before is asked of the one that it has now; only [`Socket::is_connected`] stays `false`.
 #[derive(Clone)]
 pub struct Socket(Arc<Inner>);
 
@@ -55,6 +55,12 @@ impl PartialEq for Socket {
 }
 
 impl Eq for Socket {}
+
+impl std::hash::Hash for Socket {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
 
 impl Socket {
     pub(super) fn new(id: SocketId, namespace: Arc<str>, io: Arc<IoInner>, handshake: Handshake) -> Self {
@@ -126,19 +132,22 @@ impl Socket {
         self.0.recovered
     }
 
-    /// Handles an event of this socket, in place of the namespace's handler for it; see [`Handler`].
+    /// Handles an event of this socket, in place of the namespace's handler for it and of one that was added before; see
+    /// [`Handler`].
     pub fn on<P>(&self, event: impl Into<Box<str>>, handler: impl Handler<P>) {
         let (socket, event, handler) = (self.id(), event.into(), erase(handler));
         self.ask(Op::On { socket, event, handler });
     }
 
-    /// Called with the socket and the reason when it has left, beside the namespace's handler for that.
+    /// Called with the socket, the reason and its rooms when it has left, beside the namespace's handlers for that and those
+    /// that were added before.
     pub fn on_disconnect<P>(&self, handler: impl DisconnectHandler<P>) {
         let (socket, handler) = (self.id(), erase_disconnect(handler));
         self.ask(Op::OnDisconnect { socket, handler });
     }
 
-    /// Sends an event.
+    /// Sends an event. It is queued where the client is slow; once more than `outbox_hard` of the [`Settings`](crate::session::Settings)
+    /// waits, what was just sent included, the client is closed as a slow reader. What is larger goes in pieces.
     pub fn emit(&self, event: &str, payload: impl Payload) {
         self.emit_with(event, &payload, false);
     }
@@ -182,14 +191,14 @@ impl Socket {
         Volatile(self)
     }
 
-    /// Joins a room.
-    pub fn join(&self, room: impl Into<Arc<str>>) {
-        self.rooms_op([room.into()].into(), [].into());
+    /// Joins a room. One that is in [as many as it may be](super::IoBuilder::max_rooms_per_socket) does not, which is logged.
+    pub fn join(&self, room: impl AsRef<str>) {
+        self.rooms_op([room.as_ref().into()].into(), [].into());
     }
 
     /// Leaves a room.
-    pub fn leave(&self, room: impl Into<Arc<str>>) {
-        self.rooms_op([].into(), [room.into()].into());
+    pub fn leave(&self, room: impl AsRef<str>) {
+        self.rooms_op([].into(), [room.as_ref().into()].into());
     }
 
     fn rooms_op(&self, join: Arc<[Arc<str>]>, leave: Arc<[Arc<str>]>) {
@@ -210,12 +219,12 @@ impl Socket {
     }
 
     /// Everybody in a room but this socket.
-    pub fn to<'a>(&self, room: impl Into<Cow<'a, str>>) -> Broadcast {
+    pub fn to(&self, room: impl AsRef<str>) -> Broadcast {
         self.broadcast().to(room)
     }
 
     /// Everybody in the namespace but this socket, and those in a room.
-    pub fn except<'a>(&self, room: impl Into<Cow<'a, str>>) -> Broadcast {
+    pub fn except(&self, room: impl AsRef<str>) -> Broadcast {
         self.broadcast().except(room)
     }
 

@@ -83,6 +83,11 @@ impl Members {
         News { joined: None, gone: gone.into_iter().collect() }
     }
 
+    /// Nothing can be heard of anybody now: their time begins anew.
+    pub fn excuse(&mut self, now: Instant) {
+        self.by_name.values_mut().for_each(|member| member.heard = now);
+    }
+
     /// Forgets, and names, those that were not heard of for too long.
     pub fn expire(&mut self, now: Instant) -> Vec<Arc<str>> {
         let timeout = self.timeout;
@@ -109,6 +114,12 @@ mod tests {
         members.handle_heard("b", 1, start);
         assert_eq!(members.expire(start + 10 * second), Vec::<Arc<str>>::new());
         assert_eq!(members.expire(start + 11 * second), [Arc::from("b")]);
+        members.excuse(start + 21 * second);
+        assert_eq!(
+            members.expire(start + 30 * second),
+            Vec::<Arc<str>>::new(),
+            "nothing could be heard of it"
+        );
         let restarted = members.handle_heard("a", 2, start + 11 * second);
         assert_eq!(
             (restarted.joined.as_deref(), restarted.gone.as_slice()),

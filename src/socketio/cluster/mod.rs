@@ -17,12 +17,11 @@ mod sessions;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use self::events::Handlers;
 use self::members::{Members, News};
 use self::questions::Questions;
 use super::encode::Body;
@@ -34,6 +33,7 @@ use crate::bus::{Bus, BusFuture, Sessions, Sink};
 use crate::ids::random_bytes;
 
 pub(super) use self::answer::WayBack;
+pub(super) use self::events::OfNodes;
 pub use self::events::ServerSideHandler;
 pub(super) use self::questions::Reply;
 use self::receive::Receiver;
@@ -46,7 +46,8 @@ pub struct ClusterOptions {
     pub node: String,
     /// How long a node counts as there after it was last heard of. Default: 10 s.
     pub member_timeout: Duration,
-    /// How long to wait for the answers of other nodes, beyond the time that a question itself allows. Default: 1 s.
+    /// How long to wait for the answers of other nodes, beyond the time that a question itself allows; so, too, how long what
+    /// handles [`Io::server_side_emit_with_ack`](super::Io::server_side_emit_with_ack) may take there. Default: 1 s.
     pub answer_timeout: Duration,
     /// Where nodes leave the sessions of clients that were cut off, for whichever node they come back to; see
     /// [`IoBuilder::recovery_window`](super::IoBuilder::recovery_window). Without it, which is the default, a client
@@ -66,8 +67,6 @@ impl ClusterOptions {
     }
 }
 
-type OnNodeGone = Arc<dyn Fn(&str) + Send + Sync>;
-
 /// This node's part in the cluster.
 pub(crate) struct Cluster {
     node: Arc<str>,
@@ -78,8 +77,7 @@ pub(crate) struct Cluster {
     number: AtomicU64,
     members: Mutex<Members>,
     questions: Mutex<Questions>,
-    handlers: RwLock<Handlers>,
-    on_node_gone: RwLock<Option<OnNodeGone>>,
+    of_nodes: Arc<OfNodes>,
     /// Rooms that this node has made sockets elsewhere join, and until when that counts as just now.
     fresh: Mutex<HashMap<Arc<str>, Instant>>,
     has_fresh: AtomicBool,
@@ -91,7 +89,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Must be called on a tokio runtime.
-    pub fn new(options: ClusterOptions) -> Self {
+    pub fn new(options: ClusterOptions, of_nodes: Arc<OfNodes>) -> Self {
         let runtime = Handle::current();
         Cluster {
             records: options.sessions.clone().map(|sessions| Records::new(sessions, &runtime)),
@@ -102,8 +100,7 @@ impl Cluster {
             bus: OnceLock::new(),
             number: AtomicU64::new(0),
             questions: Mutex::default(),
-            handlers: RwLock::default(),
-            on_node_gone: RwLock::default(),
+            of_nodes,
             fresh: Mutex::default(),
             has_fresh: AtomicBool::new(false),
             runtime,
@@ -127,6 +124,8 @@ impl Cluster {
             while let Some(cluster) = cluster.upgrade() {
                 if cluster.bus().is_none_or(|bus| !bus.is_up()) {
                     wants_answer = true;
+                    // That nothing is heard of them says nothing of them.
+                    cluster.lock_members().excuse(Instant::now());
                 } else {
                     cluster.publish(&[channel::ALL.into()], wire::Body::Hello { wants_answer });
                     wants_answer = false;
@@ -277,7 +276,7 @@ impl Cluster {
 
     /// When the answers to a question must be there that takes so long.
     fn answers_by(&self, timeout: Duration) -> tokio::time::Instant {
-        tokio::time::Instant::now() + timeout + self.options.answer_timeout
+        tokio::time::Instant::now() + timeout.saturating_add(self.options.answer_timeout).min(LONGEST_WAIT)
     }
 
     /// Asks these nodes, by a channel that all of them have, and waits for their answers until then.
@@ -307,17 +306,6 @@ impl Cluster {
         }
         self.lock_questions().end(question);
         silent.iter().chain(&waiting).map(|name| name.to_string()).collect()
-    }
-
-    /// Handles an event from other nodes.
-    pub fn on(&self, event: &str, handler: impl ServerSideHandler) {
-        let mut handlers = self.handlers.write().unwrap_or_else(PoisonError::into_inner);
-        handlers.insert(event.into(), events::erase(handler));
-    }
-
-    /// Called with the name of each node that is gone.
-    pub fn on_node_gone(&self, handler: OnNodeGone) {
-        *self.on_node_gone.write().unwrap_or_else(PoisonError::into_inner) = Some(handler);
     }
 
     /// Asks the programs of all other nodes.
@@ -366,10 +354,7 @@ impl Cluster {
         for node in news.gone {
             tracing::info!(%node, "a node has gone");
             self.lock_questions().gone(&node);
-            let handler = self.on_node_gone.read().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(handler) = handler {
-                handler(&node);
-            }
+            self.of_nodes.gone(&node);
         }
     }
 
@@ -427,6 +412,9 @@ impl Drop for RoomsHeld {
 pub(super) fn sink(io: &Arc<IoInner>, cluster: &Arc<Cluster>) -> Arc<dyn Sink> {
     Arc::new(Receiver::new(Arc::downgrade(io), Arc::downgrade(cluster)))
 }
+
+/// As good as for ever, and within what an instant can tell.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
 
 /// More channels than this, and the one that all nodes have is cheaper.
 const MAX_CHANNELS: usize = 8;

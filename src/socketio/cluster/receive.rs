@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -216,9 +216,7 @@ fn emit(
 fn begin(cluster: &Arc<Cluster>, node: &str, packet: &wire::Packet<'_>) -> Option<answer::Begun> {
     let text = std::str::from_utf8(&packet.json).ok()?;
     let event = crate::proto::sio::Args::of_event(text).ok()?;
-    let handlers = cluster.handlers.read().unwrap_or_else(PoisonError::into_inner);
-    let handler = handlers.get(&*event.name)?.clone();
-    drop(handlers);
+    let handler = cluster.of_nodes.handler(&event.name)?;
     let args = Args::new(event.list, &packet.attachments);
     let begun = catch_unwind(AssertUnwindSafe(|| {
         // What it spawns does not belong on the bus's thread.

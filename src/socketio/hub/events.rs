@@ -14,6 +14,7 @@ use crate::shard::Limit;
 use crate::socketio::ack::Ack;
 use crate::socketio::args::{self, Args};
 use crate::socketio::handler::{Erased, Event};
+use crate::socketio::io::IoInner;
 use crate::socketio::namespace::AnyEvent;
 
 /// The client does not keep to the protocol: it is closed.
@@ -34,8 +35,11 @@ impl Hub {
     pub(super) fn close_client(&mut self, core: &mut Core, session: Key, reason: CloseReason) {
         if let Some(client) = Self::socket_io(core, session) {
             let sockets: Vec<_> = client.namespaces.sockets().collect();
+            // To its sockets it is the same whether the connection goes, too (the reference server's `client._disconnect`).
+            let of_sockets =
+                if reason == CloseReason::ForcedClose { CloseReason::ServerDisconnect } else { reason };
             for socket in sockets {
-                self.leave(core, socket, reason);
+                self.leave(core, socket, of_sockets);
             }
         }
         core.close(session, reason);
@@ -110,7 +114,7 @@ impl Hub {
         let Some(entry) = self.sockets.get(socket) else { return Ok(()) };
         let own = entry.extra.as_ref().and_then(|extra| extra.events.get(&*args.name).cloned());
         let handlers = match self.namespaces.get_mut(namespace) {
-            Some(namespace) => namespace.handlers(),
+            Some(namespace) => namespace.handlers(&self.io),
             None => return Ok(()),
         };
         let Some(handler) = own.as_ref().or_else(|| handlers.events.get(&*args.name)) else {
@@ -147,7 +151,7 @@ impl Hub {
             Ok(()) => Ok(()),
             Err(error) if args::is_valid(args.array, attachments.len()) => {
                 tracing::warn!(
-                    socket = %entry.socket.id(), event = %args.name, %error,
+                    socket = %entry.socket.id(), event = %args.name, error = error.without_values(),
                     "an event is dropped: its arguments are not what its handler takes"
                 );
                 Ok(())
@@ -173,10 +177,18 @@ impl Hub {
 
 impl super::Namespace {
     /// The handlers as they are now.
-    pub(super) fn handlers(&mut self) -> &Arc<super::Handlers> {
+    pub(super) fn handlers(&mut self, io: &IoInner) -> &Arc<super::Handlers> {
         let version = self.definition.version();
         if self.version != version {
             self.version = version;
+            // One that a pattern has made may have become one of its own.
+            if !self.fixed
+                && let Some((definition, fixed)) = io.definition(&self.name)
+                && fixed
+            {
+                (self.version, self.fixed) = (definition.version(), true);
+                self.definition = definition;
+            }
             self.handlers = self.definition.handlers();
         }
         &self.handlers

@@ -58,7 +58,7 @@ impl Hub {
     pub(super) fn decide(&mut self, core: &mut Core, key: Key) {
         let Some(entry) = self.sockets.get(key) else { return };
         let Some(of) = self.namespaces.get_mut(entry.namespace) else { return };
-        let (socket, middleware) = (entry.socket.clone(), of.handlers().middleware.clone());
+        let (socket, middleware) = (entry.socket.clone(), of.handlers(&self.io).middleware.clone());
         if middleware.is_empty() {
             return self.admit(core, &socket.id(), Ok(()));
         }
@@ -135,15 +135,24 @@ impl Hub {
             None => format!("{{\"sid\":\"{id}\"}}"),
         };
         core.send(session, &packet(Kind::Connect, entry.socket.namespace_name(), json.as_bytes()));
-        let (handlers, socket) = (of.handlers().clone(), entry.socket.clone());
+        let (handlers, socket) = (of.handlers(&self.io).clone(), entry.socket.clone());
         let back = tracked.and_then(|(_, back)| back);
         if let Some(back) = &back {
             self.move_rooms(core, key, &back.rooms, &[]);
             self.replay(core, key);
         }
+        for frames in self
+            .sockets
+            .get_mut(key)
+            .and_then(|entry| entry.extra.as_mut())
+            .map(|extra| std::mem::take(&mut extra.early))
+            .unwrap_or_default()
+        {
+            core.send(session, &frames);
+        }
         self.set_deadline(core, session);
-        if let Some(on_connect) = &handlers.on_connect {
-            run::begin("connect", *id, || Ok(on_connect(socket)));
+        for on_connect in &handlers.on_connect {
+            run::begin("connect", *id, || Ok(on_connect(socket.clone())));
         }
     }
 
@@ -168,7 +177,7 @@ impl Hub {
             self.keep(core, session);
         }
         let was_connected = entry.place.is_some();
-        let mut on_disconnect = None;
+        let (mut rooms, mut on_disconnect) = (Vec::new(), Vec::new());
         if let Some(namespace) = self.namespaces.get_mut(entry.namespace) {
             if let Some(place) = entry.place {
                 let place = place as usize;
@@ -179,17 +188,17 @@ impl Hub {
                     moved.place = entry.place;
                 }
             }
-            let rooms: Vec<_> = entry.memberships.names().cloned().collect();
-            for room in rooms {
+            rooms.extend(entry.memberships.names().cloned());
+            for room in &rooms {
                 let sockets = &mut self.sockets;
-                let left = namespace.rooms.leave(&room, &mut entry.memberships, move |key| {
+                let left = namespace.rooms.leave(room, &mut entry.memberships, move |key| {
                     sockets.get_mut(key).map(|entry| &mut entry.memberships)
                 });
                 if left == Left::AsLast {
-                    self.io.room_closed(&namespace.name, &room, self.id);
+                    self.io.room_closed(&namespace.name, room, self.id);
                 }
             }
-            on_disconnect = namespace.handlers().on_disconnect.clone();
+            on_disconnect.clone_from(&namespace.handlers(&self.io).on_disconnect);
             namespace.sockets -= 1;
             if !namespace.fixed && namespace.sockets == 0 {
                 self.by_name.remove(entry.socket.namespace_name());
@@ -204,7 +213,7 @@ impl Hub {
         }
         if was_connected {
             for handler in extra.on_disconnect.into_iter().chain(on_disconnect) {
-                run::begin("disconnect", id, || Ok(handler(entry.socket.clone(), reason)));
+                run::begin("disconnect", id, || Ok(handler(entry.socket.clone(), reason, rooms.clone())));
             }
         }
     }

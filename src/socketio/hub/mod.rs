@@ -7,13 +7,14 @@ mod kept;
 mod log;
 mod membership;
 mod recovery;
-mod run;
+pub(super) mod run;
 mod select;
 #[cfg(test)]
 mod sizes;
 mod wishes;
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -91,7 +92,9 @@ struct Entry {
 struct Extra {
     acks: Acks<Waiter>,
     events: HashMap<Box<str>, Erased, RandomState>,
-    on_disconnect: Option<OnDisconnect>,
+    on_disconnect: Vec<OnDisconnect>,
+    /// What was sent to it before it had joined.
+    early: Vec<Bytes>,
 }
 
 /// What is kept per session.
@@ -162,7 +165,11 @@ impl App for Hub {
     type Client = Client;
 
     fn allow(&mut self, _: &Core, _: usize, request: &Request) -> Result<(), String> {
-        self.io.options.allow.as_ref().map_or(Ok(()), |allow| allow(request))
+        let Some(allow) = &self.io.options.allow else { return Ok(()) };
+        catch_unwind(AssertUnwindSafe(|| allow(request))).unwrap_or_else(|_| {
+            tracing::error!("what decides on handshakes has panicked: the handshake is refused");
+            Err("Internal error".to_owned())
+        })
     }
 
     fn opened(&mut self, core: &mut Core, session: Key, sid: Sid, mount: usize, request: Request) -> Client {
@@ -243,5 +250,9 @@ impl App for Hub {
     fn turn(&mut self, core: &mut Core) {
         self.look_for_old(core);
         self.fulfil(core);
+    }
+
+    fn is_busy(&self) -> bool {
+        run::is_any_running()
     }
 }

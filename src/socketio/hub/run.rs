@@ -1,5 +1,6 @@
 //! Running handlers: at once as far as they go, and as a task of their own from where they wait.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -28,7 +29,7 @@ pub fn start(
         Ok(Ok(None)) => Ok(()),
         Ok(Ok(Some(future))) => {
             // It is polled again from there, which is when its wakers come to be the task's.
-            tokio::spawn(Guarded { event: event.to_owned(), socket, future });
+            tokio::spawn(Guarded { event: event.to_owned(), socket, future, _running: Running::begin() });
             Ok(())
         }
         Ok(Err(error)) => Err(error),
@@ -50,6 +51,38 @@ struct Guarded {
     event: String,
     socket: PublicId,
     future: BoxFuture,
+    _running: Running,
+}
+
+thread_local! {
+    /// Handlers of this thread's shard that wait for something, less those that wait for the shard's end.
+    static RUNNING: Cell<isize> = const { Cell::new(0) };
+}
+
+/// A handler that waits for something.
+struct Running;
+
+impl Running {
+    fn begin() -> Self {
+        RUNNING.set(RUNNING.get() + 1);
+        Running
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.set(RUNNING.get() - 1);
+    }
+}
+
+/// Whether handlers are at work that a shard which ends has to wait for.
+pub fn is_any_running() -> bool {
+    RUNNING.get() > 0
+}
+
+/// The handler that is running on this thread, if this is a shard's, is about to wait for the shard's end, and is not waited for.
+pub fn wait_for_the_end() {
+    RUNNING.set(RUNNING.get() - 1);
 }
 
 impl Future for Guarded {

@@ -14,8 +14,7 @@ impl Hub {
                 let namespaces: Vec<Key> = match &selection.namespace {
                     Which::Named(name) => self.by_name.get(name).copied().into_iter().collect(),
                     Which::Of(definition) => {
-                        let of =
-                            |namespace: &Namespace| std::sync::Arc::ptr_eq(&namespace.definition, definition);
+                        let of = |namespace: &Namespace| namespace.definition.is_of(definition);
                         self.namespaces.iter().filter(|(_, n)| of(n)).map(|(key, _)| key).collect()
                     }
                 };

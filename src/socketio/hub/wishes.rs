@@ -38,6 +38,7 @@ impl Hub {
 
     /// Does one thing. `local`: its frames, if they are the thread's own.
     pub(super) fn wish(&mut self, core: &mut Core, op: Op, local: &[u8]) {
+        let Some(op) = self.here_or_passed_on(op) else { return };
         match op {
             Op::Send {
                 target: target @ (Target::Socket(id) | Target::Guest(id)),
@@ -52,8 +53,10 @@ impl Hub {
                 {
                     self.send_to_guest(id, offset, &frames, local);
                 }
-                if let Some(member) = member {
-                    send(core, member, &frames, local, volatile);
+                match member {
+                    Some(member) => send(core, member, &frames, local, volatile),
+                    None if !volatile => self.send_later(&id, &frames, local),
+                    None => (),
                 }
             }
             Op::Send { target, frames, volatile, offset } => {
@@ -133,7 +136,7 @@ impl Hub {
             }
             Op::OnDisconnect { socket, handler } => {
                 if let Some(extra) = self.find(&socket).and_then(|key| self.extra(key)) {
-                    extra.on_disconnect = Some(handler);
+                    extra.on_disconnect.push(handler);
                 }
             }
             Op::Admit { socket, decision } => self.admit(core, &socket, decision),
@@ -143,6 +146,8 @@ impl Hub {
                 let _ = done.send(self.cut_off(core, &pid, &namespace));
             }
             Op::Claimed { socket, claim, found } => self.claimed(core, &socket, claim, found),
+            // Taken out of it above.
+            Op::PassedOn { op, .. } => self.wish(core, *op, local),
             Op::SendRaw { sid, frames } => {
                 if let Some(session) = core.find(&sid) {
                     core.send(session, &frames);
@@ -153,6 +158,43 @@ impl Hub {
                     core.close(session, CloseReason::ForcedClose);
                 }
             }
+        }
+    }
+
+    /// What is to be done here; what is for one socket that is not here goes on to the next shard.
+    fn here_or_passed_on(&mut self, op: Op) -> Option<Op> {
+        if self.recovery.is_none() {
+            return Some(op);
+        }
+        let (op, left) = match op {
+            Op::PassedOn { op, left } => (*op, left),
+            op => (op, self.io.shards() - 1),
+        };
+        let is_elsewhere = |id: &SocketId| self.member(id).is_none();
+        if left == 0 || !op.socket().as_ref().is_some_and(is_elsewhere) {
+            return Some(op);
+        }
+        // Its client may also be away, and come back here.
+        match &op {
+            Op::Disconnect { target, .. } => self.put_out_absent(target),
+            Op::Rooms { target, leave, .. } => self.leave_absent(target, leave),
+            _ => (),
+        }
+        let (next, joins) = ((self.id + 1) % self.io.shards(), op.joins_rooms());
+        self.io.post_to(next, Op::PassedOn { op: Box::new(op), left: left - 1 });
+        if joins {
+            self.io.joined(self.id);
+        }
+        None
+    }
+
+    /// A socket that is about to join is sent it then.
+    fn send_later(&mut self, id: &SocketId, frames: &Frames, local: &[u8]) {
+        let entry = self.find(id).and_then(|key| self.sockets.get_mut(key));
+        if let Some(entry) = entry.filter(|entry| entry.place.is_none())
+            && let Content::Frames(frames) = frames.content(local)
+        {
+            entry.extra().early.push(frames);
         }
     }
 
@@ -199,7 +241,12 @@ impl Hub {
         let Some(entry) = self.sockets.get_mut(member.socket).filter(|entry| entry.place.is_some()) else {
             return waiter.tell(Err(AckError::Disconnected));
         };
-        let id = match entry.extra().acks.expect(waiter, deadline, limit) {
+        let acks = &mut entry.extra().acks;
+        let expected = acks.expect(waiter, deadline, limit).or_else(|waiter| {
+            acks.retain(Waiter::is_waiting);
+            acks.expect(waiter, deadline, limit)
+        });
+        let id = match expected {
             Ok(id) => id,
             Err(waiter) => {
                 core.reach(Limit::PendingAcks);

@@ -82,8 +82,9 @@ impl IoBuilder {
             listened: AtomicBool::new(false),
             namespaces: RwLock::default(),
             cluster: OnceLock::new(),
+            of_nodes: Arc::default(),
         });
-        let root = Namespace { io, which: Which::Named(ROOT.into()), definition: Arc::default() };
+        let root = Namespace { io, which: Which::Named(ROOT.into()) };
         Io { root: Io { root }.of(ROOT) }
     }
 
@@ -103,7 +104,8 @@ impl IoBuilder {
 
     /// The path of the Socket.IO endpoint. Default: `/socket.io/`.
     pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.path = path.into();
+        let path = path.into();
+        self.path = if path.starts_with('/') { path } else { format!("/{path}") };
         self
     }
 

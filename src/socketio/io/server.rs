@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::shard::{Node, Shards};
-use crate::socketio::hub::Hub;
+use tokio::sync::oneshot;
 
-/// A server that listens.
+use crate::shard::{Node, Shards};
+use crate::socketio::hub::{Hub, run};
+use crate::socketio::local;
+
+/// A server that listens, until it is [stopped](Server::stop): dropped, it goes on for as long as the program runs.
+#[must_use = "without it the server can't be stopped"]
 pub struct Server {
     pub(super) shards: Shards<Hub>,
 }
@@ -36,12 +40,27 @@ impl Server {
         self.shards.refuse_new();
     }
 
-    /// Takes no new sessions, closes those that there are once their output has left, and ends; at the latest after
-    /// `patience`. Until then it goes on accepting connections, for clients that fetch what is left by their next poll.
+    /// Takes no new sessions, closes those that there are once their output has left, waits for handlers that have begun,
+    /// those of [`on_disconnect`](super::Namespace::on_disconnect) among them, and ends; at the latest after `patience`. Until
+    /// then it goes on accepting connections, for clients that fetch what is left by their next poll.
+    ///
+    /// A handler of this server may call it, and is then itself not waited for: it ends where it waits for this, as the
+    /// thread that it runs on does.
     pub async fn stop(self, patience: Duration) {
-        let stopped = tokio::task::spawn_blocking(move || self.shards.stop(patience)).await;
-        if let Err(error) = stopped {
-            tracing::error!(%error, "the server did not stop cleanly");
+        if local::is_shard() {
+            run::wait_for_the_end();
+        }
+        let (end, ended) = oneshot::channel();
+        // A thread of its own: the runtime's blocking ones are waited for by a shard that ends, if it is the shard's runtime.
+        let stop = std::thread::Builder::new().name("stop".to_owned()).spawn(move || {
+            self.shards.stop(patience);
+            // Nobody may be waiting any more, which is fine.
+            let _ = end.send(());
+        });
+        match stop {
+            // It ends without a word where it panics, which the shards' threads have logged.
+            Ok(_) => _ = ended.await,
+            Err(error) => tracing::error!(%error, "the server does not stop: there is no thread for that"),
         }
     }
 }

@@ -79,7 +79,7 @@ impl Who<'_> {
     fn is_selected(&self, selection: &Selection) -> bool {
         let in_namespace = match &selection.namespace {
             Which::Named(name) => **name == *self.namespace,
-            Which::Of(definition) => Arc::ptr_eq(definition, self.definition),
+            Which::Of(definition) => self.definition.is_of(definition),
         };
         let is_in = |room: &Arc<str>| self.rooms.contains(room) || self.id.is_named(room);
         in_namespace
