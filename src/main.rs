@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use tokio_socketio::cli::{self, Invocation};
-use tokio_socketio::node;
+use tokio_socketio::node::{self, NodeError};
 
 fn main() -> ExitCode {
     let invocation = cli::parse();
@@ -31,7 +31,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tokio-socketio: {error}");
-            ExitCode::FAILURE
+            // Started again by itself, it would put the other one out, which would come back, and so on.
+            let must_not_restart = matches!(error.downcast_ref(), Some(NodeError::Replaced(_)));
+            if must_not_restart { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -5,7 +5,7 @@ import { after, before } from 'node:test';
 import { io } from 'socket.io-client';
 import { check } from '../support/check.mjs';
 import { startCluster } from '../support/cluster.mjs';
-import { createGroup, device, sendText } from '../support/im.mjs';
+import { command, createGroup, device, sendText } from '../support/im.mjs';
 import { once, until } from '../support/wait.mjs';
 
 let cluster;
@@ -103,3 +103,19 @@ check('who is removed from a group while away does not come back to it', async (
   await until(() => socket.inbox.length === 2, 'a private message');
   assert.deepEqual(groupMessages, ['to a member']);
 });
+
+for (const [where, at] of [['the same node', 0], ['another node', 1]]) {
+  check(`who had watched others is not told to have missed nothing, on ${where}`, async (t) => {
+    const [user, friend] = [381 + 10 * at, 382 + 10 * at];
+    const socket = await traveller(t, cluster.nodes[0], user);
+    assert.equal((await command(socket, 'watch_presence', { userIds: [friend] })).success, true);
+    await sendText(socket, user, 'something to come back to');
+    socket.io.engine.close();
+    await until(() => !socket.connected, 'it is cut off');
+    socket.io.uri = `http://localhost:${cluster.nodes[at].port}?userId=${user}`;
+    const greeted = once(socket, 'connected');
+    socket.connect();
+    const [greeting] = await greeted;
+    assert.equal(greeting.recovered, undefined, 'it watches nobody any more');
+  });
+}

@@ -34,12 +34,7 @@ async fn missing(sources: &Sources) -> Vec<String> {
     if sources.draining.load(Relaxed) {
         missing.push("the node is draining".to_owned());
     }
-    let probe = sources.store.reading(|tx| Box::pin(messages::last_id(tx)));
-    match tokio::time::timeout(READY_WITHIN, probe).await {
-        Ok(Ok(_)) => (),
-        Ok(Err(error)) => missing.push(error.to_string()),
-        Err(_) => missing.push("the message store does not answer".to_owned()),
-    }
+    missing.extend(what_ails_the_store(sources).await);
     if sources.bus.as_ref().is_some_and(|bus| !bus.is_up()) {
         missing.push("the cluster bus is down: Redis does not answer".to_owned());
     }
@@ -49,7 +44,21 @@ async fn missing(sources: &Sources) -> Vec<String> {
     missing
 }
 
+async fn what_ails_the_store(sources: &Sources) -> Option<String> {
+    let probe = sources.store.reading(|tx| Box::pin(messages::last_id(tx)));
+    match tokio::time::timeout(READY_WITHIN, probe).await {
+        Ok(Ok(_)) if sources.store.takes_messages() => None,
+        Ok(Ok(_)) => Some("the database takes no messages: the log says why".to_owned()),
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("the message store does not answer".to_owned()),
+    }
+}
+
 /// All numbers.
 pub async fn numbers(State(sources): State<Sources>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&metrics::of(&sources)))
+    let store_is_up = what_ails_the_store(&sources).await.is_none();
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        metrics::render(&metrics::of(&sources, store_is_up)),
+    )
 }

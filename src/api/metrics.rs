@@ -24,7 +24,7 @@ enum Kind {
 }
 
 /// All numbers of a node.
-pub fn of(sources: &Sources) -> Vec<Metric> {
+pub fn of(sources: &Sources, store_is_up: bool) -> Vec<Metric> {
     use Kind::{Counter, Gauge};
     let (node, store) = (&sources.node, sources.store.stats());
     let metric = |name, kind, help, value| Metric { name, label: None, kind, help, value };
@@ -50,7 +50,13 @@ pub fn of(sources: &Sources) -> Vec<Metric> {
             "Sends answered with an earlier message.",
             store.duplicates,
         ),
-        metric("messages_failed_total", Counter, "Messages that could not be stored.", store.failed),
+        metric(
+            "messages_failed_total",
+            Counter,
+            "Messages that could not be stored, as their senders know.",
+            sources.im.not_stored(),
+        ),
+        metric("store_up", Gauge, "Whether the database answers, and takes messages.", store_is_up.into()),
         metric("store_commits_total", Counter, "Transactions that stored messages.", store.commits),
     ]);
     if let Some(bus) = &sources.bus {

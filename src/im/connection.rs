@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::Im;
 use super::identity::{Identity, User};
+use super::online::Watching;
 use super::room::Room;
 use super::roster::{Arrival, Connection, Ties};
 use crate::close::CloseReason;
@@ -16,6 +17,9 @@ use crate::store::Timestamp;
 
 /// How long a client waits for the bus before it is let in without it. What it then misses is repaired.
 const BUS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Behind the user's number, where the connection watches somebody.
+const WATCHING: &str = " watching";
 
 /// A connection between the middleware, which waits, and its arrival, which does not.
 struct OnItsWay(Mutex<Option<Ready>>);
@@ -34,9 +38,17 @@ struct Ready {
 impl Im {
     pub(super) fn serve_connections(self: &Arc<Self>) {
         self.io.recovery_data(
-            |socket| User::of(socket).map_or(Vec::new(), |user| user.id().to_string().into_bytes()),
+            |socket| {
+                let watching = if socket.extensions().get::<Watching>().is_some() { WATCHING } else { "" };
+                User::of(socket).map_or(Vec::new(), |user| format!("{}{watching}", user.id()).into_bytes())
+            },
             |socket, data| {
-                let id = std::str::from_utf8(data).ok().and_then(crate::auth::parse_user_id);
+                let data = std::str::from_utf8(data).unwrap_or_default();
+                let id = data.strip_suffix(WATCHING);
+                if id.is_some() {
+                    socket.extensions().insert(Watching);
+                }
+                let id = crate::auth::parse_user_id(id.unwrap_or(data));
                 if let Some(user) = id.and_then(User::new) {
                     socket.extensions().insert(user);
                 }
@@ -97,11 +109,11 @@ impl Im {
         let ready = on_its_way.and_then(|way| way.0.lock().unwrap_or_else(PoisonError::into_inner).take());
         let Some(Ready { identity, ties, were_read, has_missed, arrival, _rooms }) = ready else { return };
         let (user, now) = (identity.user, Timestamp::now());
-        let connection = Connection { socket: socket.clone(), since: now };
+        let connection = Connection { socket: socket.clone(), since: now, is_early: !were_read };
         if let Some(at) = identity.expires_at {
             self.expiries.add(at, socket);
         }
-        self.roster.enter(user.id(), connection, ties);
+        self.bring_in(self.roster.enter(user.id(), connection, ties));
         if arrival.has_changed() || !were_read {
             let im = self.clone();
             self.runtime.spawn(async move { im.reload_ties_of(user.id()).await });
@@ -109,7 +121,9 @@ impl Im {
         drop(arrival);
         self.presence.enter(user.id(), now);
         let mut greeting = json!({ "userId": user.id(), "nodeId": self.options.node_id, "serverTime": now });
-        if socket.recovered() && !has_missed {
+        // Whom it had watched may have come and gone, and it watches nobody any more.
+        let had_watched = socket.extensions().remove::<Watching>().is_some();
+        if socket.recovered() && !has_missed && !had_watched {
             greeting["recovered"] = true.into();
         }
         socket.emit("connected", greeting);

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use super::inbox::{GAP_PATIENCE, Gap, Inbox, Place, Push};
 use super::room::Room;
 use crate::ids::SocketId;
-use crate::socketio::Io;
+use crate::socketio::{Io, Socket};
 use crate::store::{
     Conversation, MAX_SYNC_LIMIT, Message, Store, StoreError, StoreExt as _, Timestamp, messages,
 };
@@ -209,6 +209,65 @@ impl Delivery {
                 return Ok(());
             }
         }
+    }
+
+    /// Brings a connection that came at `since`, and is to be in a group's room only now, to where the room is: sends it what the
+    /// room was given out since, after `had` of it, and has it join if `may_join`. `false`: the room went on meanwhile, and this is
+    /// to be done once more.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn bring_up(
+        self: &Arc<Self>,
+        socket: &Socket,
+        room: Room,
+        since: Timestamp,
+        had: &mut Option<u64>,
+        may_join: impl Fn() -> bool,
+    ) -> Result<bool, StoreError> {
+        let Room::Group(group) = room else { return Ok(true) };
+        let conversation = Conversation::Group(group);
+        let last_before = |at| {
+            self.store.reading(move |tx| Box::pin(messages::last_seq_before(tx, conversation, u64::MAX, at)))
+        };
+        let after = match *had {
+            Some(after) => after,
+            None => *had.insert(last_before(since).await?),
+        };
+        // Where its inbox is closed, the connection has gone.
+        let Some((opened_at, given_out)) = self.state_of(room, conversation) else { return Ok(true) };
+        let Some(given_out) = given_out else {
+            let last = last_before(opened_at).await?;
+            self.handle_in(std::iter::once(room), |inbox, _, out| {
+                inbox.begin_after(conversation, last, out);
+                false
+            });
+            return Ok(false);
+        };
+        if after < given_out {
+            let page = self.store.sync(conversation, after, MAX_SYNC_LIMIT).await?;
+            let meant: Vec<_> = page.messages.iter().take_while(|message| message.seq <= given_out).collect();
+            *had = Some(meant.last().map_or(given_out, |message| message.seq));
+            for push in meant.into_iter().filter_map(|message| Push::of(message, None, None)) {
+                socket.emit("group_message", &*push.json);
+            }
+            return Ok(false);
+        }
+        // What is given out from now on is behind the joining.
+        let inboxes = self.lock(room);
+        let is_there =
+            inboxes.get(&room).is_some_and(|open| open.inbox.delivered(conversation) == Some(given_out));
+        if is_there && may_join() {
+            socket.join(room.name());
+        }
+        Ok(is_there)
+    }
+
+    /// Since when a room's inbox is open, and what it has given out of a conversation, if it knows; `None` where it is closed.
+    fn state_of(&self, room: Room, conversation: Conversation) -> Option<(Timestamp, Option<u64>)> {
+        let inboxes = self.lock(room);
+        let inbox = &inboxes.get(&room)?.inbox;
+        Some((inbox.opened_at(), inbox.delivered(conversation)))
     }
 
     fn lock(&self, room: Room) -> MutexGuard<'_, Inboxes> {

@@ -296,7 +296,7 @@ impl Im {
         }
         let members = self.io.to(Room::Group(id).to_string());
         let all = concerned.iter().fold(members, |all, user| all.to(Room::User(*user).to_string()));
-        all.emit("group_event", event);
+        self.tell_clients(&all, "group_event", event);
     }
 
     fn checked_maximum(&self, maximum: Option<u32>) -> Result<Option<u32>, Refusal> {

@@ -174,6 +174,16 @@ impl Inbox {
         self.handle(push, now, out)
     }
 
+    /// Since when it is open.
+    pub fn opened_at(&self) -> Timestamp {
+        self.opened_at
+    }
+
+    /// The `seq` that was delivered last, where the conversation is known.
+    pub fn delivered(&self, conversation: Conversation) -> Option<u64> {
+        self.delivered.get(&conversation).copied()
+    }
+
     /// A message was emptied. One that still waits is given out as it is now.
     pub fn handle_emptied(&mut self, conversation: Conversation, seq: u64, json: &Arc<RawValue>) {
         let waiting = self.waiting.get_mut(&conversation);

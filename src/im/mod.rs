@@ -26,6 +26,7 @@ mod get_conversations;
 mod groups;
 mod identity;
 mod inbox;
+mod latecomers;
 mod limits;
 mod mark_read;
 mod online;
@@ -39,12 +40,14 @@ mod send_message;
 mod sync_messages;
 mod tie_reader;
 mod ties;
+mod told;
 mod twins;
 mod typing;
 mod watchers;
 pub mod words;
 
 use std::future::Future;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -61,6 +64,7 @@ use self::limits::Limits;
 use self::repair::Repair;
 use self::roster::Roster;
 use self::tie_reader::TieReader;
+use self::told::Told;
 use self::twins::Twins;
 use self::words::Words;
 use crate::presence::Presence;
@@ -143,6 +147,7 @@ pub struct Im {
     roster: Arc<Roster>,
     ties: Arc<TieReader>,
     repair: Repair,
+    told: Told,
     twins: Twins,
     /// Where the store tells what became of messages.
     outcomes: mpsc::Sender<send_message::Outcome>,
@@ -152,6 +157,10 @@ pub struct Im {
     words: Option<Arc<Words>>,
     /// Who looks in the store for what ties users to others does so alone.
     looks: tokio::sync::Mutex<()>,
+    /// Who brings latecomers into rooms does so alone.
+    latecomers: tokio::sync::Mutex<()>,
+    /// Messages that could not be stored.
+    not_stored: AtomicU64,
     /// Where what has to wait goes on.
     runtime: Handle,
 }
@@ -181,6 +190,7 @@ impl Im {
             roster,
             ties,
             repair,
+            told: Told::default(),
             twins: Twins::default(),
             outcomes,
             identities,
@@ -188,6 +198,8 @@ impl Im {
             limits,
             words,
             looks: tokio::sync::Mutex::default(),
+            latecomers: tokio::sync::Mutex::default(),
+            not_stored: AtomicU64::new(0),
             runtime,
         });
         im.serve_connections();
@@ -219,6 +231,7 @@ impl Im {
         });
         im.hear_of(told);
         im.hear_others();
+        im.hear_who_missed();
         im.hear_changes();
         im.keep_marks();
         im.watch_expiries();
@@ -258,10 +271,13 @@ impl Im {
     /// Sends an event to everybody, on all nodes.
     ///
     /// # Errors
-    /// Its name is one that the service, or Socket.IO, uses itself.
+    /// Its name is one that the service, or Socket.IO, uses itself; or other nodes can't be reached.
     pub fn broadcast(&self, event: &str, payload: &Value) -> Result<(), Refusal> {
         if event.is_empty() || reserved_events().any(|reserved| reserved == event) {
             return Err(Refusal::new("invalid_payload", format!("{event:?} is no name for such an event")));
+        }
+        if self.repair.is_cut_off() {
+            return Err(Refusal::new("presence_unavailable", "Redis is away: other nodes can't be reached"));
         }
         self.io.emit(event, payload);
         Ok(())

@@ -54,16 +54,29 @@ pub async fn watch(im: Arc<Im>, socket: Socket, _: User, args: Args) -> Result<D
         return Err(im.limits.too_many_watched(limit));
     }
     im.watchers.add(&socket, &ids).into_iter().for_each(|user| im.presence.watch(user));
+    im.note_whether_watching(&socket);
     Ok(().into())
 }
 
 pub async fn unwatch(im: Arc<Im>, socket: Socket, _: User, args: Args) -> Result<Done<()>, Refusal> {
     let ids = checked(decode::<Watch>(&args)?.user_ids)?;
     im.watchers.remove(&socket, &ids).into_iter().for_each(|user| im.presence.unwatch(user));
+    im.note_whether_watching(&socket);
     Ok(().into())
 }
 
+/// A connection watches somebody. Goes along with a client that comes back, which does not watch anybody then.
+pub(super) struct Watching;
+
 impl Im {
+    fn note_whether_watching(&self, socket: &Socket) {
+        if self.watchers.is_watching(socket) {
+            socket.extensions().insert(Watching);
+        } else {
+            socket.extensions().remove::<Watching>();
+        }
+    }
+
     /// A connection is gone: it watches nobody any more.
     pub(super) fn forget_watcher(&self, socket: &Socket) {
         self.watchers.remove_all(socket).into_iter().for_each(|user| self.presence.unwatch(user));

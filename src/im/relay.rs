@@ -45,7 +45,7 @@ impl Im {
         self.hear(CATCH_UP, |im, (after,): (u64,)| im.catch_up(after));
     }
 
-    fn hear<T: serde::de::DeserializeOwned + 'static>(
+    pub(super) fn hear<T: serde::de::DeserializeOwned + 'static>(
         self: &Arc<Self>,
         event: &str,
         handle: impl Fn(&Arc<Im>, T) + Send + Sync + 'static,
@@ -95,7 +95,7 @@ impl Im {
             all.server_side_emit(EMPTIED, (conversation, message.seq, &*json));
             self.delivery.handle_emptied(conversation, message.seq, &json.into());
         }
-        all.emit(event, what);
+        self.tell_clients(&all, event, what);
     }
 
     /// Everybody in any of the rooms; `None` where there are none.

@@ -16,9 +16,11 @@ const MARK_EVERY: Duration = Duration::from_secs(2);
 /// For how long marks are kept. An outage that is noticed later than this is repaired from the oldest mark on.
 const KEPT: Duration = Duration::from_secs(120);
 /// How long a message may have been lost before the loss is noticed: silence is only suspicious after some time.
-const NOTICED_LATE: Duration = Duration::from_secs(20);
+pub(super) const NOTICED_LATE: Duration = Duration::from_secs(20);
 /// How long to wait for a store or a bus that is away.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often a node that is cut off asks the store for its users' ties.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Messages read at a time.
 const PAGE: u32 = 1000;
 
@@ -101,12 +103,29 @@ impl Im {
     }
 
     /// The bus is down: from some time ago on, nothing came in or went out.
-    pub fn bus_lost(&self) {
+    pub fn bus_lost(self: &Arc<Self>) {
         self.announcements_lost();
         let after = self.repair.mark_before(NOTICED_LATE);
         let mut state = self.repair.lock();
+        let is_first = state.missed_after.is_none();
         lower(&mut state.missed_after, after);
         lower(&mut state.owed_after, after);
+        drop(state);
+        if is_first {
+            self.look_for_ties();
+        }
+    }
+
+    /// While no other node can say who was put out of a group, or was blocked, the store is asked every now and then.
+    fn look_for_ties(self: &Arc<Self>) {
+        let im = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                let Some(im) = im.upgrade().filter(|im| im.repair.is_cut_off()) else { return };
+                im.reload_ties().await;
+            }
+        });
     }
 
     /// The bus is back: this node catches up, and tells the others to.
@@ -118,6 +137,7 @@ impl Im {
             self.runtime.spawn(async move {
                 im.reload_ties().await;
                 im.catch_up(after);
+                im.exchange_what_was_told().await;
             });
         }
         self.tell_what_is_owed();

@@ -24,6 +24,9 @@ pub async fn join(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result
     if im.roster.come_back(user.id(), &socket, room) {
         return Ok(().into());
     }
+    if matches!(room, Room::Group(_)) && !im.roster.is_known(user.id()) {
+        return Err(im.groups_unknown());
+    }
     Err(match room {
         Room::User(_) => Refusal::new("forbidden", "a private room is for its owner only"),
         Room::Group(_) => Refusal::new("not_a_member", "a group's room is for its members only"),

@@ -46,6 +46,16 @@ pub struct Connection {
     pub socket: Socket,
     /// When it came.
     pub since: Timestamp,
+    /// The user's groups were not known yet: it is in the rooms of none, or not of all.
+    pub is_early: bool,
+}
+
+/// A connection that came before its user's groups were known, which it is to be brought into the rooms of.
+pub struct Late {
+    pub user: u64,
+    pub socket: Socket,
+    pub since: Timestamp,
+    pub groups: Vec<u64>,
 }
 
 impl Connection {
@@ -58,6 +68,13 @@ impl Connection {
     pub fn is_older(&self, since: Timestamp, id: &str) -> bool {
         let (its_since, its_id) = self.age();
         (its_since, &*its_id) < (since, id)
+    }
+}
+
+impl Here {
+    /// All connections are in the rooms of the user's groups, or about to be.
+    fn are_known(&mut self) {
+        self.connections.iter_mut().for_each(|connection| connection.is_early = false);
     }
 }
 
@@ -78,15 +95,25 @@ impl Roster {
         Arrival { roster: self.clone(), user, changes: here.changes }
     }
 
-    /// A connection has come. The user's ties are as they were read.
-    pub fn enter(&self, user: u64, connection: Connection, ties: Ties) {
+    /// A connection has come. The user's ties are as they were read; of one that is early, what is known of them.
+    #[must_use]
+    pub fn enter(&self, user: u64, mut connection: Connection, ties: Ties) -> Vec<Late> {
         let mut users = self.lock(user);
         let here = users.entry(user).or_default();
+        let late = if connection.is_early {
+            connection.is_early = here.connections.iter().all(|other| other.is_early);
+            let groups = &here.groups | &ties.groups;
+            self.move_to(user, here, groups)
+        } else {
+            here.blocked_by = ties.blocked_by;
+            let late = self.move_to(user, here, ties.groups);
+            here.are_known();
+            late
+        };
         self.join(&connection.socket, Room::User(user));
         here.groups.iter().for_each(|group| self.join(&connection.socket, Room::Group(*group)));
         here.connections.push(connection);
-        here.blocked_by = ties.blocked_by;
-        self.move_to(here, ties.groups);
+        late
     }
 
     /// A connection has gone. `false`: it never came.
@@ -104,11 +131,12 @@ impl Roster {
     }
 
     /// The user is, or is not, a member of a group.
-    pub fn set_member(&self, user: u64, group: u64, is_member: bool) {
+    #[must_use]
+    pub fn set_member(&self, user: u64, group: u64, is_member: bool) -> Vec<Late> {
         let mut users = self.lock(user);
-        let Some(here) = users.get_mut(&user) else { return };
+        let Some(here) = users.get_mut(&user) else { return Vec::new() };
         if here.groups.contains(&group) == is_member {
-            return;
+            return Vec::new();
         }
         let mut groups = here.groups.clone();
         if is_member {
@@ -116,7 +144,7 @@ impl Roster {
         } else {
             groups.remove(&group);
         }
-        self.move_to(here, groups);
+        self.move_to(user, here, groups)
     }
 
     /// The user's ties have changed: what is just being read of them may be old. `false`: the user is not here, nor on the way.
@@ -141,11 +169,20 @@ impl Roster {
     }
 
     /// The user's ties are these.
-    pub fn set_ties(&self, user: u64, ties: Ties) {
-        if let Some(here) = self.lock(user).get_mut(&user) {
-            here.blocked_by = ties.blocked_by;
-            self.move_to(here, ties.groups);
-        }
+    #[must_use]
+    pub fn set_ties(&self, user: u64, ties: Ties) -> Vec<Late> {
+        let mut users = self.lock(user);
+        let Some(here) = users.get_mut(&user) else { return Vec::new() };
+        here.blocked_by = ties.blocked_by;
+        let late = self.move_to(user, here, ties.groups);
+        here.are_known();
+        late
+    }
+
+    /// Whether the groups of a user who is here are known.
+    pub fn is_known(&self, user: u64) -> bool {
+        let users = self.lock(user);
+        users.get(&user).is_none_or(|here| !here.connections.iter().any(|connection| connection.is_early))
     }
 
     /// Whether the user, who is here, is a member of a group; `None` where the user is not here.
@@ -165,6 +202,13 @@ impl Roster {
     /// The groups of a user who is here.
     pub fn groups(&self, user: u64) -> Vec<u64> {
         self.lock(user).get(&user).map(|here| here.groups.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// The groups that anybody here is in.
+    pub fn all_groups(&self) -> BTreeSet<u64> {
+        self.all()
+            .flat_map(|users| users.values().flat_map(|here| here.groups.clone()).collect::<Vec<_>>())
+            .collect()
     }
 
     /// The user's connections here.
@@ -191,17 +235,28 @@ impl Roster {
     }
 
     /// Moves all connections of a user to these groups.
-    fn move_to(&self, here: &mut Here, groups: BTreeSet<u64>) {
-        for connection in &here.connections {
-            for group in groups.difference(&here.groups) {
-                self.join(&connection.socket, Room::Group(*group));
+    fn move_to(&self, user: u64, here: &mut Here, groups: BTreeSet<u64>) -> Vec<Late> {
+        let mut latecomers = Vec::new();
+        for Connection { socket, since, is_early } in &here.connections {
+            let new = groups.difference(&here.groups).copied();
+            if *is_early {
+                let groups: Vec<_> = new.collect();
+                for room in groups.iter().copied().map(Room::Group) {
+                    self.delivery.open(room, &room.name(), Some(socket.id()));
+                }
+                if !groups.is_empty() {
+                    latecomers.push(Late { user, socket: socket.clone(), since: *since, groups });
+                }
+            } else {
+                new.for_each(|group| self.join(socket, Room::Group(group)));
             }
             for group in here.groups.difference(&groups) {
-                connection.socket.leave(Room::Group(*group).name());
+                socket.leave(Room::Group(*group).name());
                 self.delivery.close(Room::Group(*group));
             }
         }
         here.groups = groups;
+        latecomers
     }
 
     /// The inbox is open before the first message can be for the connection.

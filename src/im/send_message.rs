@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -111,6 +112,17 @@ impl Im {
         told.await.unwrap_or_else(|_| Err(Refusal::new("internal_error", "the message was given up")))
     }
 
+    /// How many messages could not be stored since the start.
+    pub fn not_stored(&self) -> u64 {
+        self.not_stored.load(Relaxed)
+    }
+
+    fn count_if_not_stored<T>(&self, sent: &Result<T, Refusal>) {
+        if sent.as_ref().is_err_and(|refusal| refusal.code.starts_with("store_")) {
+            self.not_stored.fetch_add(1, Relaxed);
+        }
+    }
+
     /// Hands a message over to the store, or says why not.
     async fn begin_to_send(self: &Arc<Self>, user: User, payload: SendMessage, asker: Asker) {
         let mut message = match check(payload, user, self.options.max_content_chars) {
@@ -118,10 +130,14 @@ impl Im {
             Err(refusal) => return asker.tell(Err(refusal)),
         };
         if let Err(refusal) = self.check_may_be_sent(user, &mut message).await {
-            return asker.tell(self.sent_before(message, refusal).await);
+            let sent = self.sent_before(message, refusal).await;
+            self.count_if_not_stored(&sent);
+            return asker.tell(sent);
         }
         let Ok(place) = self.outcomes.clone().try_reserve_owned() else {
-            return asker.tell(Err(StoreError::Overloaded.into()));
+            let sent = Err(StoreError::Overloaded.into());
+            self.count_if_not_stored(&sent);
+            return asker.tell(sent);
         };
         let _ticket = self.under_way.begin_elsewhere();
         // Called in the order of `seq`.
@@ -175,6 +191,7 @@ impl Im {
                 Err(Refusal::new("internal_error", "the message is stored, and not pushed"))
             })
         });
+        self.count_if_not_stored(&sent);
         (sent, asker)
     }
 

@@ -113,7 +113,7 @@ impl Im {
                 let members: BTreeSet<_> = pairs.into_iter().filter(|(_, of)| *of == group).collect();
                 for user in users {
                     let is_member = members.contains(&(user, group));
-                    self.roster.set_member(user, group, is_member);
+                    self.bring_in(self.roster.set_member(user, group, is_member));
                     if !is_member && may_come_back {
                         self.io.to(Room::User(user).to_string()).local().leave(room.clone());
                     }
@@ -129,7 +129,7 @@ impl Im {
     async fn read_again(self: &Arc<Self>, user: u64) {
         let _alone = self.looks.lock().await;
         match self.ties.read(user).await {
-            Ok(ties) => self.roster.set_ties(user, ties),
+            Ok(ties) => self.set_ties(user, ties),
             Err(_) => self.read_again_later(user),
         }
     }
@@ -140,13 +140,13 @@ impl Im {
     }
 
     /// Reads a user's ties until the store answers, and moves the connections accordingly.
-    pub(super) async fn reload_ties_of(&self, user: u64) {
+    pub(super) async fn reload_ties_of(self: &Arc<Self>, user: u64) {
         while !self.roster.connections(user).is_empty() {
             let arrival = self.roster.arrive(user);
             let alone = self.looks.lock().await;
             match self.ties.read(user).await {
                 Ok(ties) => {
-                    self.roster.set_ties(user, ties);
+                    self.set_ties(user, ties);
                     if !arrival.has_changed() {
                         return;
                     }
@@ -167,7 +167,7 @@ impl Im {
             let mut found = self.ties.read_all(users.to_vec()).await.unwrap_or_default();
             for (user, arrival) in arrivals {
                 match found.remove(&user).filter(|_| !arrival.has_changed()) {
-                    Some(ties) => self.roster.set_ties(user, ties),
+                    Some(ties) => self.set_ties(user, ties),
                     None => self.read_again_later(user),
                 }
             }

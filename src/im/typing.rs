@@ -42,6 +42,7 @@ async fn pass_on(
             Room::User(target)
         }
         2 if im.roster.is_member(user.id(), target) == Some(true) => Room::Group(target),
+        2 if !im.roster.is_known(user.id()) => return Err(im.groups_unknown()),
         2 => return Err(Refusal::new("not_a_member", "only members of a group can be seen typing there")),
         other => {
             let message = format!("targetType is {other}, allowed are 1 user, 2 group");

@@ -71,6 +71,11 @@ impl Watchers {
         watched.into_iter().filter(|user| tables.is_last(*user, socket.id())).collect()
     }
 
+    /// Whether a connection watches anybody.
+    pub(super) fn is_watching(&self, socket: &Socket) -> bool {
+        self.lock().by_socket.contains_key(&socket.id())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Tables> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

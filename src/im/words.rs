@@ -1,6 +1,7 @@
 //! The word filter: finds the words of a list in messages, and masks them or refuses the message.
 //!
-//! The list is a text file, one word or phrase on each line; blank lines and lines that begin with `#` are ignored.
+//! The list is a text file, one word or phrase on each line; blank lines are ignored, and so is a `#` that begins a line or
+//! follows a space, with all behind it.
 //! What counts as the same text:
 //!
 //! - Upper and lower case, by Unicode's mappings of each character: `STRASSE` is `straße`, `ΣΊΣΥΦΟΣ` is `σίσυφος`.
@@ -132,8 +133,12 @@ fn parse(bytes: &[u8]) -> Result<Vec<String>, (usize, &'static str)> {
     let mut words = Vec::new();
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let wrong = |problem| (index + 1, problem);
-        let word = std::str::from_utf8(line).map_err(|_| wrong("it is not UTF-8"))?.trim();
-        if word.is_empty() || word.starts_with('#') {
+        let line = std::str::from_utf8(line).map_err(|_| wrong("it is not UTF-8"))?;
+        let begins =
+            |(at, _): &(usize, &str)| line[..*at].chars().next_back().is_none_or(char::is_whitespace);
+        let comment = line.match_indices('#').find(begins).map_or(line.len(), |(at, _)| at);
+        let word = line[..comment].trim();
+        if word.is_empty() {
             continue;
         }
         if word.chars().count() > MAX_WORD_CHARS {
@@ -326,7 +331,7 @@ mod tests {
 
     #[test]
     fn lists_may_have_comments_blank_lines_and_any_line_ends() {
-        let list = "\u{feff}# a comment\r\n\r\n  bad \r\n\tworse\nBAD\n#bad2\nc#";
+        let list = "\u{feff}# a comment\r\n\r\n  bad # here, too\r\n\tworse\t#\nBAD\n#bad2\nc#\n #";
         assert_eq!(parse(list.as_bytes()).unwrap(), ["bad", "c#", "worse"]);
         assert_masked("", &[("anything", "anything")]);
         assert_masked("# nothing", &[("anything", "anything")]);

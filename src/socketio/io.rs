@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+#[cfg(feature = "node")]
+use super::cluster::SentElsewhere;
 use super::cluster::{self, Cluster, ClusterOptions, NodeAnswers, OfNodes, RoomsHeld, ServerSideHandler};
 use super::encode::Body;
 use super::engine::Engine;
@@ -456,6 +458,12 @@ impl Io {
     pub(crate) fn emit_as_one(&self, emit: impl FnOnce()) {
         let _emitting = self.root.io.recovery.as_ref().map(|recovery| recovery.emits.begin());
         self.root.io.poster.together(emit);
+    }
+
+    /// Sends once more to other nodes what may have been lost on the way. `false`: the bus has not taken it.
+    #[cfg(feature = "node")]
+    pub(crate) fn emit_again(&self, sent: &SentElsewhere) -> bool {
+        self.root.io.cluster().is_some_and(|cluster| cluster.emit_again(sent))
     }
 
     /// Whether a client is on its way back to this node, so that events are remembered for it which nobody here is sent.

@@ -29,6 +29,8 @@ pub use ack::{Ack, AckError, Answers};
 pub use args::{Args, ArgsError, Elements, FromArgs};
 pub use binary::Binary;
 pub use broadcast::Broadcast;
+#[cfg(feature = "node")]
+pub(crate) use cluster::SentElsewhere;
 pub use cluster::{ClusterOptions, NodeAnswers, RoomsHeld, ServerSideHandler};
 pub use engine::{Data, Engine, EngineSocket};
 pub use extensions::Extensions;

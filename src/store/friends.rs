@@ -66,7 +66,8 @@ pub async fn request(
     }
     let updated = tx
         .execute(
-            "UPDATE friend_requests SET remark = ?, at_ms = ? WHERE from_user_id = ? AND to_user_id = ?",
+            "UPDATE friend_requests SET remark = COALESCE(?, remark), at_ms = ? \
+             WHERE from_user_id = ? AND to_user_id = ?",
             values![remark.clone(), now, from, to],
         )
         .await?;
@@ -74,9 +75,15 @@ pub async fn request(
         insert_new(
             tx,
             "INSERT INTO friend_requests (from_user_id, to_user_id, remark, at_ms) VALUES (?, ?, ?, ?)",
-            values![from, to, remark, now],
+            values![from, to, remark.clone(), now],
         )
         .await?;
+        // The other one may be asking at the same moment: of two that wait for each other here one begins anew, and sees it.
+        let other = format!("{other}{}", tx.dialect().for_update());
+        if finds(tx, &other, values![to, from]).await? {
+            accept(tx, from, to, remark, now).await?;
+            return Ok(Requested::Friends);
+        }
     }
     Ok(Requested::Waiting)
 }

@@ -26,6 +26,7 @@ pub mod messages;
 mod mysql;
 pub mod read_positions;
 mod refused;
+mod refusing;
 pub mod sql;
 mod sqlite;
 mod stats;
@@ -104,6 +105,9 @@ pub trait Store: Send + Sync + 'static {
     /// Writes and appends of one thread take effect in the order of the calls on SQLite; elsewhere, what is to follow
     /// must wait for what it follows.
     fn write(&self, work: Work) -> StoreFuture<()>;
+
+    /// Whether the last messages were stored, as far as is known: `false` while the database is there and takes none.
+    fn takes_messages(&self) -> bool;
 
     /// What the store has done so far. Counts of one append become visible before its answer.
     fn stats(&self) -> StoreStats;

@@ -13,7 +13,7 @@ use redis::{RedisError, RedisResult};
 use super::announcement::Announcement;
 use super::ledger::Ledger;
 use super::roster::Roster;
-use super::scripts::{About, Lease, Outcome, Renewal, Tick};
+use super::scripts::{About, Lease, Outcome, Renewal, Tick, Written};
 use super::{CHANNEL, Shared, USERS_PER_LOOK};
 use crate::bus::redis::keys::Connection;
 use crate::presence::PresenceError;
@@ -49,6 +49,8 @@ pub(super) struct Keeper {
     /// A write failed, so what is written may not be what the ledger says.
     unsure: bool,
     write_at: Instant,
+    /// Redis is there and takes no users, and the log knows: not to be asked again before this.
+    refused_until: Option<Instant>,
     /// The users are being written under a new epoch.
     restoring: Option<Restoring>,
     roster: Roster,
@@ -83,6 +85,7 @@ impl Keeper {
             ledger: Ledger::default(),
             unsure: false,
             write_at: now,
+            refused_until: None,
             restoring: None,
             roster: Roster::default(),
             owed: None,
@@ -116,7 +119,7 @@ impl Keeper {
             return Some(self.retry_at);
         }
         let state = self.shared.desk.state();
-        let write_at = (!state.changed.is_empty()).then_some(self.write_at);
+        let write_at = (!state.changed.is_empty()).then_some(self.write_at).max(self.refused_until);
         let times = [Some(self.tick_at), self.roster.poll_timeout(), state.watches.poll_timeout(), write_at];
         times.into_iter().flatten().min()
     }
@@ -283,7 +286,9 @@ impl Keeper {
         let now = Instant::now();
         let (batch, more) = {
             let mut state = shared.desk.state();
-            if self.restoring.is_none() && (state.changed.is_empty() || now < self.write_at) {
+            let is_refused = self.refused_until.is_some_and(|until| now < until);
+            let is_due = !state.changed.is_empty() && self.write_at <= now;
+            if is_refused || (self.restoring.is_none() && !is_due) {
                 return Ok(());
             }
             let State { changed, users, .. } = &mut *state;
@@ -292,8 +297,19 @@ impl Keeper {
         self.write_at = if more { now } else { now + shared.options.batch_interval };
         if !batch.is_empty() {
             self.unsure = true;
-            shared.scripts.write(connection, &shared.options.node_id, self.epoch, &batch).await?;
+            let written =
+                shared.scripts.write(connection, &shared.options.node_id, self.epoch, &batch).await?;
             self.unsure = false;
+            if let Written::Refused(error) = written {
+                self.ledger.undo(&batch, &mut shared.desk.state().changed);
+                if self.refused_until.replace(now + LONGEST_PAUSE).is_none() {
+                    tracing::error!(%error, "Redis does not take who is online here: other nodes don't see who comes. Trying again");
+                }
+                return Ok(());
+            }
+            if self.refused_until.take().is_some() {
+                tracing::info!("Redis takes again who is online here");
+            }
             shared.counters.batches.fetch_add(1, Relaxed);
         }
         match &self.restoring {

@@ -100,6 +100,19 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// What [`Ledger::batch`] gave was not written at all: it is to be given once more.
+    pub(super) fn undo(&mut self, batch: &Batch, changed: &mut BTreeMap<u64, Timestamp>) {
+        for (user, entry) in &batch.add {
+            self.written.remove(user);
+            changed.entry(*user).or_insert(entry.since);
+        }
+        self.written.extend(batch.remove.iter().copied());
+        // Who has gone since is told of with the time of that.
+        batch.gone.iter().for_each(|(user, at)| _ = changed.entry(*user).or_insert(*at));
+    }
+}
+
 impl Batch {
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
@@ -133,7 +146,10 @@ mod tests {
         users.leave(2, t(4), now);
         assert_eq!(users.handle_timeout(now), Some((2, t(4))));
         changed.extend([(1, t(3)), (2, t(4))]);
+        let refused = ledger.batch(&mut changed, &users, 10);
+        ledger.undo(&refused, &mut changed);
         let batch = ledger.batch(&mut changed, &users, 10);
+        assert_eq!(batch, refused);
         assert_eq!(batch.add, [(1, entry(2, 1))]);
         assert_eq!(batch.remove, [(1, entry(1, 1)), (2, entry(1, 2))]);
         assert_eq!((batch.here, batch.gone), (vec![], vec![(2, t(4))]), "a second device is no news");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::{RedisResult, Script};
+use redis::{ErrorKind, RedisError, RedisResult, Script};
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Batch, Entry};
@@ -69,6 +69,14 @@ pub(super) struct Renewal<'a> {
     pub(super) written: Option<usize>,
     pub(super) lease: Duration,
     pub(super) about: &'a About,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(super) enum Written {
+    All,
+    /// The server is there, and does not take it; nothing was written.
+    Refused(RedisError),
 }
 
 /// A user found on a node.
@@ -200,32 +208,39 @@ impl Scripts {
         script.arg(&self.users).arg(node).arg(run).arg(epoch).invoke_async(connection).await
     }
 
-    /// Writes users under an epoch.
+    /// Writes users under an epoch, all of them or, where it is refused, none.
     pub(super) async fn write(
         &self,
         connection: &mut Connection,
         node: &str,
         epoch: u64,
         batch: &Batch,
-    ) -> RedisResult<()> {
+    ) -> RedisResult<Written> {
         let key = format!("{}{node}:{epoch}", self.users);
-        let mut pipeline = redis::pipe();
-        // First what is new, so that nobody who only changes is missing for a moment.
+        // First what is new, so that nobody who only changes is missing for a moment; and by itself, since a server without
+        // memory refuses it, and would still take out what it is to replace.
         if !batch.add.is_empty() {
-            let add = pipeline.cmd("ZADD").arg(&key);
+            let mut add = redis::cmd("ZADD");
+            add.arg(&key);
             for (user, entry) in &batch.add {
                 add.arg(*user).arg(entry.to_member(*user));
             }
-            add.ignore();
+            match add.exec_async(connection).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
+                    return Ok(Written::Refused(error));
+                }
+                done => done?,
+            }
         }
         if !batch.remove.is_empty() {
-            let remove = pipeline.cmd("ZREM").arg(&key);
+            let mut remove = redis::cmd("ZREM");
+            remove.arg(&key);
             for (user, entry) in &batch.remove {
                 remove.arg(entry.to_member(*user));
             }
-            remove.ignore();
+            remove.exec_async(connection).await?;
         }
-        pipeline.query_async(connection).await
+        Ok(Written::All)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// So many numbers of messages are kept for each node, to know a second copy by.
-const REMEMBERED: usize = 1024;
+const REMEMBERED: usize = 8192;
 
 /// The other nodes.
 pub struct Members {

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 
 use self::members::{Members, News};
@@ -183,13 +184,28 @@ impl Cluster {
     }
 
     /// Sends an event to sockets on other nodes.
-    pub fn emit(&self, io: &IoInner, to: &Selection, via: Option<&str>, volatile: bool, body: &Body) {
-        let Some(selection) = wire_selection(io, to) else { return };
+    pub fn emit(
+        &self,
+        io: &IoInner,
+        to: &Selection,
+        via: Option<&str>,
+        volatile: bool,
+        body: &Body,
+    ) -> Option<SentElsewhere> {
+        let selection = wire_selection(io, to)?;
         let packet = wire_packet(body);
-        self.publish(
-            &self.channels_of(to, via),
-            wire::Body::Emit { to: selection, volatile, offset: body.offset(), packet },
-        );
+        let channels = self.channels_of(to, via);
+        let message =
+            self.encode(wire::Body::Emit { to: selection, volatile, offset: body.offset(), packet });
+        self.publish_encoded(&channels, &message);
+        Some(SentElsewhere { channels, message })
+    }
+
+    /// Sends once more what may have been lost on the way. Nodes that had it know it by its number. `false`: the bus has not
+    /// taken it.
+    #[cfg(feature = "node")]
+    pub fn emit_again(&self, SentElsewhere { channels, message }: &SentElsewhere) -> bool {
+        self.publish_encoded(channels, message)
     }
 
     /// Moves sockets on other nodes.
@@ -326,9 +342,16 @@ impl Cluster {
 
     /// Publishes on each of the channels. `false` where one of them was not taken.
     fn publish(&self, channels: &[Cow<'_, str>], body: wire::Body<'_>) -> bool {
-        let Some(bus) = self.bus() else { return false };
+        self.publish_encoded(channels, &self.encode(body))
+    }
+
+    fn encode(&self, body: wire::Body<'_>) -> Bytes {
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
-        let message = Message { node: Cow::Borrowed(&self.node), run: self.run, number, body }.encode();
+        Message { node: Cow::Borrowed(&self.node), run: self.run, number, body }.encode()
+    }
+
+    fn publish_encoded(&self, channels: &[Cow<'_, str>], message: &Bytes) -> bool {
+        let Some(bus) = self.bus() else { return false };
         let mut is_taken = true;
         for channel in channels {
             is_taken &= bus.publish(channel, message.clone()).is_ok();
@@ -367,6 +390,13 @@ impl Cluster {
     fn lock_questions(&self) -> std::sync::MutexGuard<'_, Questions> {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An event as it was sent to other nodes.
+#[cfg_attr(not(feature = "node"), expect(dead_code, reason = "only the node sends again"))]
+pub(crate) struct SentElsewhere {
+    channels: Vec<Cow<'static, str>>,
+    message: Bytes,
 }
 
 /// The answers of other nodes' programs.

@@ -66,7 +66,8 @@ fn receive(io: &Arc<IoInner>, cluster: &Arc<Cluster>, message: Message<'_>) {
             }
         }
         wire::Body::Emit { to, volatile, offset, packet } => {
-            if is_first(cluster, &node, number, &to) {
+            // What is dropped where nobody is ready is not sent again either.
+            if volatile && to.rooms.len() < 2 || cluster.lock_members().is_first(&node, number) {
                 emit(io, &to, volatile, offset, &packet);
             }
         }
@@ -176,10 +177,6 @@ fn release(io: &Arc<IoInner>, pid: &str, namespace: &str, way_back: answer::WayB
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// What may come by the channels of several rooms is done once.
-fn is_first(cluster: &Cluster, node: &str, number: u64, to: &wire::Selection<'_>) -> bool {
-    to.rooms.len() < 2 || cluster.lock_members().is_first(node, number)
-}
-
 fn emit(
     io: &Arc<IoInner>,
     to: &wire::Selection<'_>,

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::fault::Fault;
 use crate::store::StoreError;
+use crate::store::refusing::Refusing;
 
 /// Known to all parts of a store, and kept by its writer.
 #[derive(Debug, Default)]
@@ -13,8 +14,8 @@ pub(super) struct Health {
     up: AtomicBool,
     connections: AtomicU64,
     outage: Mutex<Option<Outage>>,
-    /// The log says that the database is there but takes no messages.
-    refusing: AtomicBool,
+    /// It is there, and whether it takes messages.
+    pub refusing: Refusing,
 }
 
 #[derive(Debug)]
@@ -57,21 +58,6 @@ impl Health {
         if let Some(outage) = outage {
             let away_ms = outage.since.elapsed().as_millis() as u64;
             tracing::info!(away_ms, "the database is back: messages are stored again");
-        }
-    }
-
-    /// The database is there, and takes no messages: its disk is full, it is read-only, a table is missing. Logged when it
-    /// is news.
-    pub fn refused(&self, fault: &Fault) {
-        if !self.refusing.swap(true, Relaxed) {
-            tracing::error!(error = %fault, "the database takes no messages. Trying again");
-        }
-    }
-
-    /// Messages were stored.
-    pub fn stored(&self) {
-        if self.refusing.load(Relaxed) && self.refusing.swap(false, Relaxed) {
-            tracing::info!("the database takes messages again");
         }
     }
 

@@ -238,6 +238,10 @@ impl Store for MysqlStore {
         self.run(|others, health| async move { tx::write(&others.writes, &health, &work).await })
     }
 
+    fn takes_messages(&self) -> bool {
+        !self.health.refusing.is_refusing()
+    }
+
     fn stats(&self) -> StoreStats {
         self.counters.stats()
     }

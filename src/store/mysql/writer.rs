@@ -127,7 +127,7 @@ impl Writer {
             match batch::store(session, &mut self.ids, &mut self.pending[..size], locking).await {
                 Ok(outcomes) => {
                     (self.backoff, self.trouble) = (Backoff::default(), None);
-                    self.health.stored();
+                    self.health.refusing.stored();
                     self.answer(outcomes);
                     locking = Locking::Wait;
                 }
@@ -148,7 +148,7 @@ impl Writer {
                     self.fail(size, &fault.into());
                 }
                 Err(fault) => {
-                    self.health.refused(&fault);
+                    self.health.refusing.refused(&fault);
                     self.fail(size, &fault.clone().into());
                     return Err(fault);
                 }

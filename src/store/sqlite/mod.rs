@@ -24,6 +24,7 @@ use self::errors::store_error;
 use self::lock::DirectoryLock;
 use self::reader::{Read, Reader};
 use self::writer::{Job, Writer};
+use super::refusing::Refusing;
 use super::sql::Work;
 use super::stats::Counters;
 use super::{NewMessage, OnAppended, Store, StoreError, StoreFuture, StoreStats, closed};
@@ -55,6 +56,7 @@ pub struct SqliteStore {
     /// `None` when closed.
     queues: RwLock<Option<Queues>>,
     counters: Arc<Counters>,
+    refusing: Arc<Refusing>,
     /// Says "no sender is left" when all threads have ended.
     threads: watch::Receiver<()>,
 }
@@ -91,9 +93,10 @@ impl SqliteStore {
         };
 
         let (writes, queue) = mpsc::channel(options.queue_limit.max(1));
-        let counters = Arc::new(Counters::default());
+        let (counters, refusing) = (Arc::new(Counters::default()), Arc::new(Refusing::default()));
         let max_batch = options.max_batch.max(1);
-        let writer = Writer { connection, queue, max_batch, counters: Arc::clone(&counters) };
+        let (its_counters, its_refusing) = (Arc::clone(&counters), Arc::clone(&refusing));
+        let writer = Writer { connection, queue, max_batch, counters: its_counters, refusing: its_refusing };
         spawn("store-writer", Box::new(move || writer.run()))?;
 
         let (reads, queue) = mpsc::channel(options.queue_limit.max(1));
@@ -103,7 +106,7 @@ impl SqliteStore {
             let reader = Reader { connection, queue: Arc::clone(&queue) };
             spawn("store-reader", Box::new(move || reader.run()))?;
         }
-        Ok(Self { queues: RwLock::new(Some(Queues { writes, reads })), counters, threads })
+        Ok(Self { queues: RwLock::new(Some(Queues { writes, reads })), counters, refusing, threads })
     }
 
     /// Queues what `make` makes of the reply's sender, and waits for the reply.
@@ -152,6 +155,10 @@ impl Store for SqliteStore {
 
     fn write(&self, work: Work) -> StoreFuture<()> {
         self.ask(|queues| &queues.writes, |reply| Job::Write { work, reply })
+    }
+
+    fn takes_messages(&self) -> bool {
+        !self.refusing.is_refusing()
     }
 
     fn stats(&self) -> StoreStats {

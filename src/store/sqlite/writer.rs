@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::errors::store_error;
 use super::tx;
 use crate::store::messages::{self, conversation_key};
+use crate::store::refusing::Refusing;
 use crate::store::sql::{Value, Work, values};
 use crate::store::stats::Counters;
 use crate::store::{Appended, Conversation, NewMessage, OnAppended, StoreError, Timestamp, tell};
@@ -39,6 +40,7 @@ pub(super) struct Writer {
     pub queue: mpsc::Receiver<Job>,
     pub max_batch: usize,
     pub counters: Arc<Counters>,
+    pub refusing: Arc<Refusing>,
 }
 
 impl Writer {
@@ -62,12 +64,20 @@ impl Writer {
             match done {
                 Done::Append { result: Ok(Appended { duplicate: false, .. }), .. } => stored += 1,
                 Done::Append { result: Ok(_), .. } => _ = duplicates.fetch_add(1, Relaxed),
-                Done::Append { result: Err(_), .. } => _ = failed.fetch_add(1, Relaxed),
+                Done::Append { result: Err(error), .. } => {
+                    failed.fetch_add(1, Relaxed);
+                    if matches!(error, StoreError::Unavailable(_)) {
+                        self.refusing.refused(error);
+                    }
+                }
                 Done::Write { .. } => {}
             }
         }
         appended.fetch_add(stored, Relaxed);
         commits.fetch_add(u64::from(stored > 0), Relaxed);
+        if stored > 0 {
+            self.refusing.stored();
+        }
     }
 }
 
