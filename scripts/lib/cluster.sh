@@ -106,7 +106,9 @@ start_node() {
     return
   fi
   # In the environment rather than in flags: other users of the machine can read flags.
-  NODE_ID=node-$n TOKIO_SOCKETIO_CLUSTER_REDIS_URL=$REDIS_URL TOKIO_SOCKETIO_STORE_URL=$STORE_URL launch "node$n" "$BIN" \
+  # What nginx on this machine says of a client's address is true.
+  TOKIO_SOCKETIO_LIMITS_TRUSTED_PROXIES=${TOKIO_SOCKETIO_LIMITS_TRUSTED_PROXIES:-127.0.0.1} \
+    NODE_ID=node-$n TOKIO_SOCKETIO_CLUSTER_REDIS_URL=$REDIS_URL TOKIO_SOCKETIO_STORE_URL=$STORE_URL launch "node$n" "$BIN" \
     --listen "127.0.0.1:$(socketio_port "$n")" --http-listen "127.0.0.1:$(http_port "$n")" "$@"
 }
 

@@ -142,7 +142,7 @@ settings! {
         password_min_chars: usize = 8, Range(1, 1024);
         /// The longest new password, in characters.
         password_max_chars: usize = 256, Range(1, 4096);
-        /// Logins in a minute from one IP address (of IPv6, one network of 64 bits), and for one account; 0 for no limit.
+        /// Logins in a minute from one IP address (of IPv6, one network of 64 bits; behind a proxy see limits.trusted_proxies), and for one account; 0 for no limit.
         logins_per_minute: u32 = 60, Range(0, 1_000_000);
         /// Anybody may register. To be turned off where users come from elsewhere: who registers gets the next id of the table, which may be somebody's there.
         registration: bool = true, Any;
@@ -198,7 +198,7 @@ settings! {
         sync_page: u32 = 100, Range(1, 1000);
         /// Messages in a page of `sync_messages` at most.
         sync_page_max: u32 = 500, Range(1, 1000);
-        /// Messages from one user in a second, evenly; 0 for no limit.
+        /// Messages from one user in a second, evenly, on each node; 0 for no limit.
         messages_per_second: u32 = 100, Range(0, 1_000_000);
         /// Messages from one user at once, after a pause.
         message_burst: u32 = 500, Range(1, 10_000_000);

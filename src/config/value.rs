@@ -110,7 +110,7 @@ const DURATION_UNITS: &[(&str, u64)] =
 
 /// Kept to the microsecond. A number without a unit means milliseconds.
 impl Value for Duration {
-    const EXPECTED: &'static str = "a duration such as 200us, 300ms, 25s, 5m or 1h";
+    const EXPECTED: &'static str = "a duration such as 200us, 300ms, 25s, 5m or 1h (a number alone is ms)";
     fn parse(raw: Raw<'_>) -> Option<Self> {
         let plain = raw.integer().map(Duration::from_millis);
         plain.or_else(|| raw.with_unit(DURATION_UNITS).map(Duration::from_micros))

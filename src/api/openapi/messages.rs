@@ -81,12 +81,12 @@ pub fn operations(config: &Config) -> Vec<Operation> {
             .gives(named("Message"))
             .refuses(&FOR_READERS),
         delete("/api/message/{id}", messages::delete, "deleteMessage", "Empties a message")
-            .about("For its sender, and for admins of its group.")
+            .about("For its sender, and for admins of its group, as long as they are in it.")
             .takes([which()])
             .gives(named("Message"))
             .refuses(&["forbidden", "message_not_found"]),
         post("/api/message/{id}/recall", messages::recall, "recallMessage", "Takes a message back")
-            .about("For its sender, and for admins of its group, for a short time.")
+            .about("For its sender, and for admins of its group, as long as they are in it, for a short time.")
             .takes([which()])
             .gives(named("Message"))
             .refuses(&["forbidden", "message_not_found", "too_late"]),
