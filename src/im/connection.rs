@@ -109,7 +109,8 @@ impl Im {
         let ready = on_its_way.and_then(|way| way.0.lock().unwrap_or_else(PoisonError::into_inner).take());
         let Some(Ready { identity, ties, were_read, has_missed, arrival, _rooms }) = ready else { return };
         let (user, now) = (identity.user, Timestamp::now());
-        let connection = Connection { socket: socket.clone(), since: now, is_early: !were_read };
+        let connection =
+            Connection { socket: socket.clone(), since: now, is_early: !were_read, late_in: BTreeSet::new() };
         if let Some(at) = identity.expires_at {
             self.expiries.add(at, socket);
         }

@@ -42,6 +42,17 @@ struct Open {
     inbox: Inbox,
 }
 
+/// How far a connection was brought up to a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BroughtUp {
+    /// There is more.
+    Partly,
+    /// To this `seq`, the last that the room was given out.
+    To(u64),
+    /// The inbox is closed: the connection has gone.
+    Closed,
+}
+
 /// Locks that the inboxes are spread over.
 const SPREAD: usize = 64;
 /// How long to wait for a store that is away, before it is asked again.
@@ -211,22 +222,19 @@ impl Delivery {
         }
     }
 
-    /// Brings a connection that came at `since`, and is to be in a group's room only now, to where the room is: sends it what the
-    /// room was given out since, after `had` of it, and has it join if `may_join`. `false`: the room went on meanwhile, and this is
-    /// to be done once more.
+    /// Sends a connection that came at `since`, and is to be in a group's room only now, what the room was given out since, after
+    /// `had` of it.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn bring_up(
         self: &Arc<Self>,
         socket: &Socket,
-        room: Room,
+        group: u64,
         since: Timestamp,
         had: &mut Option<u64>,
-        may_join: impl Fn() -> bool,
-    ) -> Result<bool, StoreError> {
-        let Room::Group(group) = room else { return Ok(true) };
-        let conversation = Conversation::Group(group);
+    ) -> Result<BroughtUp, StoreError> {
+        let (room, conversation) = (Room::Group(group), Conversation::Group(group));
         let last_before = |at| {
             self.store.reading(move |tx| Box::pin(messages::last_seq_before(tx, conversation, u64::MAX, at)))
         };
@@ -234,33 +242,41 @@ impl Delivery {
             Some(after) => after,
             None => *had.insert(last_before(since).await?),
         };
-        // Where its inbox is closed, the connection has gone.
-        let Some((opened_at, given_out)) = self.state_of(room, conversation) else { return Ok(true) };
+        let Some((opened_at, given_out)) = self.state_of(room, conversation) else {
+            return Ok(BroughtUp::Closed);
+        };
         let Some(given_out) = given_out else {
             let last = last_before(opened_at).await?;
             self.handle_in(std::iter::once(room), |inbox, _, out| {
                 inbox.begin_after(conversation, last, out);
                 false
             });
-            return Ok(false);
+            return Ok(BroughtUp::Partly);
         };
-        if after < given_out {
-            let page = self.store.sync(conversation, after, MAX_SYNC_LIMIT).await?;
-            let meant: Vec<_> = page.messages.iter().take_while(|message| message.seq <= given_out).collect();
-            *had = Some(meant.last().map_or(given_out, |message| message.seq));
-            for push in meant.into_iter().filter_map(|message| Push::of(message, None, None)) {
-                socket.emit("group_message", &*push.json);
-            }
-            return Ok(false);
+        if after >= given_out {
+            return Ok(BroughtUp::To(given_out));
         }
-        // What is given out from now on is behind the joining.
+        let page = self.store.sync(conversation, after, MAX_SYNC_LIMIT).await?;
+        let meant: Vec<_> = page.messages.iter().take_while(|message| message.seq <= given_out).collect();
+        *had = Some(meant.last().map_or(given_out, |message| message.seq));
+        let itself: Arc<str> = socket.id().to_string().into();
+        for push in meant.into_iter().filter_map(|message| Push::of(message, None, None)) {
+            let itself = self.io.sockets().in_room(&itself).local().offset(push.offset());
+            itself.emit("group_message", &*push.json);
+        }
+        Ok(BroughtUp::Partly)
+    }
+
+    /// Has a connection that was brought up to `seq` join the group's room, if that was given out nothing more meanwhile; whether it
+    /// has. What is given out from then on is behind the joining.
+    pub fn join_at(&self, group: u64, seq: u64, join: impl FnOnce()) -> bool {
+        let (room, conversation) = (Room::Group(group), Conversation::Group(group));
         let inboxes = self.lock(room);
-        let is_there =
-            inboxes.get(&room).is_some_and(|open| open.inbox.delivered(conversation) == Some(given_out));
-        if is_there && may_join() {
-            socket.join(room.name());
+        let is_there = inboxes.get(&room).is_some_and(|open| open.inbox.delivered(conversation) == Some(seq));
+        if is_there {
+            join();
         }
-        Ok(is_there)
+        is_there
     }
 
     /// Since when a room's inbox is open, and what it has given out of a conversation, if it knows; `None` where it is closed.

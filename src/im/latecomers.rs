@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use super::Im;
 use super::answer::Refusal;
-use super::room::Room;
+use super::delivery::BroughtUp;
 use super::roster::{Late, Ties};
-use crate::store::StoreError;
+use crate::socketio::Socket;
+use crate::store::{StoreError, Timestamp};
 
+/// So many are brought in at a time.
+pub(super) const AT_A_TIME: usize = 8;
 /// How long to wait for a store that is away again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -25,34 +28,32 @@ impl Im {
         StoreError::Unavailable("your groups can't be read yet".to_owned()).into()
     }
 
-    /// Brings latecomers into the rooms of their groups, one after the other: everybody may have come while the store was away.
+    /// Brings latecomers into the rooms of their groups, some at a time: everybody may have come while the store was away.
     pub(super) fn bring_in(self: &Arc<Self>, latecomers: Vec<Late>) {
-        if latecomers.is_empty() {
-            return;
-        }
-        let im = self.clone();
-        self.runtime.spawn(async move {
-            let _alone = im.latecomers.lock().await;
-            for Late { user, socket, since, groups } in latecomers {
+        for Late { user, socket, since, groups } in latecomers {
+            let im = self.clone();
+            self.runtime.spawn(async move {
+                let Ok(_place) = im.latecomers.acquire().await else { return };
                 for group in groups {
-                    let mut had = None;
-                    let is_member = || im.roster.is_member(user, group) == Some(true);
-                    while socket.is_connected() && is_member() {
-                        let room = Room::Group(group);
-                        match im.delivery.bring_up(&socket, room, since, &mut had, is_member).await {
-                            Ok(true) => break,
-                            Ok(false) => (),
-                            Err(StoreError::Unavailable(_) | StoreError::Overloaded) => {
-                                tokio::time::sleep(PAUSE).await
-                            }
-                            Err(error) => {
-                                tracing::error!(user, group, %error, "a connection can't be brought into a group");
-                                break;
-                            }
-                        }
-                    }
+                    im.bring_into(group, user, &socket, since).await;
+                }
+            });
+        }
+    }
+
+    async fn bring_into(self: &Arc<Self>, group: u64, user: u64, socket: &Socket, since: Timestamp) {
+        let mut had = None;
+        while self.roster.is_late(user, socket.id(), group) {
+            match self.delivery.bring_up(socket, group, since, &mut had).await {
+                Ok(BroughtUp::To(seq)) => _ = self.roster.join_late(user, socket, group, seq),
+                Ok(BroughtUp::Partly) => (),
+                Ok(BroughtUp::Closed) => return,
+                Err(StoreError::Unavailable(_) | StoreError::Overloaded) => tokio::time::sleep(PAUSE).await,
+                Err(error) => {
+                    tracing::error!(user, group, %error, "a connection can't be brought into a group: it is closed");
+                    return socket.close_for_shutdown();
                 }
             }
-        });
+        }
     }
 }

@@ -108,6 +108,6 @@ impl Im {
         let others = senders.into_iter().filter(|sender| *sender != user.id());
         let all = others.fold(own, |all, sender| all.to(Room::User(sender).to_string()));
         let read = json!({ "conversation": conversation, "userId": user.id(), "seq": to });
-        self.tell_clients(&all, "message_read", read);
+        self.tell_clients_of_mark(&all, (conversation, user.id()), read);
     }
 }

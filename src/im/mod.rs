@@ -157,8 +157,8 @@ pub struct Im {
     words: Option<Arc<Words>>,
     /// Who looks in the store for what ties users to others does so alone.
     looks: tokio::sync::Mutex<()>,
-    /// Who brings latecomers into rooms does so alone.
-    latecomers: tokio::sync::Mutex<()>,
+    /// Places for those who are being brought into rooms.
+    latecomers: tokio::sync::Semaphore,
     /// Messages that could not be stored.
     not_stored: AtomicU64,
     /// Where what has to wait goes on.
@@ -198,7 +198,7 @@ impl Im {
             limits,
             words,
             looks: tokio::sync::Mutex::default(),
-            latecomers: tokio::sync::Mutex::default(),
+            latecomers: tokio::sync::Semaphore::new(latecomers::AT_A_TIME),
             not_stored: AtomicU64::new(0),
             runtime,
         });

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::Im;
+use super::ties::Failing;
 use crate::store::{StoreError, StoreExt as _, messages};
 
 /// How often the store's last id is noted.
@@ -111,6 +112,7 @@ impl Im {
         lower(&mut state.missed_after, after);
         lower(&mut state.owed_after, after);
         drop(state);
+        self.told.cut_off();
         if is_first {
             self.look_for_ties();
         }
@@ -123,7 +125,7 @@ impl Im {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
                 let Some(im) = im.upgrade().filter(|im| im.repair.is_cut_off()) else { return };
-                im.reload_ties().await;
+                im.reload_ties(Failing::IsLetBe).await;
             }
         });
     }
@@ -135,7 +137,7 @@ impl Im {
         if let Some(after) = missed_after {
             let im = self.clone();
             self.runtime.spawn(async move {
-                im.reload_ties().await;
+                im.reload_ties(Failing::IsRepeated).await;
                 im.catch_up(after);
                 im.exchange_what_was_told().await;
             });

@@ -48,6 +48,8 @@ pub struct Connection {
     pub since: Timestamp,
     /// The user's groups were not known yet: it is in the rooms of none, or not of all.
     pub is_early: bool,
+    /// Groups whose rooms it is being brought into.
+    pub late_in: BTreeSet<u64>,
 }
 
 /// A connection that came before its user's groups were known, which it is to be brought into the rooms of.
@@ -162,7 +164,12 @@ impl Roster {
             Room::User(owner) => owner == user,
             Room::Group(group) => users.get(&user).is_some_and(|here| here.groups.contains(&group)),
         };
-        if is_in {
+        let is_late = |connection: &Connection| {
+            matches!(room, Room::Group(group) if connection.late_in.contains(&group))
+                && connection.socket == *socket
+        };
+        let will_be = users.get(&user).is_some_and(|here| here.connections.iter().any(is_late));
+        if is_in && !will_be {
             socket.join(room.name());
         }
         is_in
@@ -177,6 +184,26 @@ impl Roster {
         let late = self.move_to(user, here, ties.groups);
         here.are_known();
         late
+    }
+
+    /// Whether a connection is still to be brought into a group's room.
+    pub fn is_late(&self, user: u64, socket: SocketId, group: u64) -> bool {
+        let mut users = self.lock(user);
+        late_in(&mut users, user, socket).is_some_and(|late| late.contains(&group))
+    }
+
+    /// Has a latecomer that was brought up to `seq` join a group's room, if that is where the room is; whether it has. As everywhere,
+    /// the lock of the user comes before that of the inbox.
+    pub fn join_late(&self, user: u64, socket: &Socket, group: u64, seq: u64) -> bool {
+        let mut users = self.lock(user);
+        let Some(late) = late_in(&mut users, user, socket.id()).filter(|late| late.contains(&group)) else {
+            return false;
+        };
+        let has_joined = self.delivery.join_at(group, seq, || socket.join(Room::Group(group).name()));
+        if has_joined {
+            late.remove(&group);
+        }
+        has_joined
     }
 
     /// Whether the groups of a user who is here are known.
@@ -237,13 +264,14 @@ impl Roster {
     /// Moves all connections of a user to these groups.
     fn move_to(&self, user: u64, here: &mut Here, groups: BTreeSet<u64>) -> Vec<Late> {
         let mut latecomers = Vec::new();
-        for Connection { socket, since, is_early } in &here.connections {
+        for Connection { socket, since, is_early, late_in } in &mut here.connections {
             let new = groups.difference(&here.groups).copied();
             if *is_early {
                 let groups: Vec<_> = new.collect();
                 for room in groups.iter().copied().map(Room::Group) {
                     self.delivery.open(room, &room.name(), Some(socket.id()));
                 }
+                late_in.extend(&groups);
                 if !groups.is_empty() {
                     latecomers.push(Late { user, socket: socket.clone(), since: *since, groups });
                 }
@@ -251,6 +279,7 @@ impl Roster {
                 new.for_each(|group| self.join(socket, Room::Group(group)));
             }
             for group in here.groups.difference(&groups) {
+                late_in.remove(group);
                 socket.leave(Room::Group(*group).name());
                 self.delivery.close(Room::Group(*group));
             }
@@ -279,6 +308,12 @@ impl Roster {
     fn all(&self) -> impl Iterator<Item = MutexGuard<'_, HashMap<u64, Here>>> {
         self.users.iter().map(|users| users.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The groups that a connection is being brought into, where it is here.
+fn late_in(users: &mut HashMap<u64, Here>, user: u64, socket: SocketId) -> Option<&mut BTreeSet<u64>> {
+    let mut connections = users.get_mut(&user)?.connections.iter_mut();
+    connections.find(|connection| connection.socket.id() == socket).map(|connection| &mut connection.late_in)
 }
 
 /// A connection that is on its way, until it is dropped.

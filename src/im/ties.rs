@@ -35,6 +35,15 @@ pub enum Change {
     Blocks { user: u64 },
 }
 
+/// What is done about ties that can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failing {
+    /// They are read again until it works.
+    IsRepeated,
+    /// Nothing: they are looked at every now and then.
+    IsLetBe,
+}
+
 impl Im {
     /// Listens to the changes that other nodes make.
     pub(super) fn hear_changes(self: &Arc<Self>) {
@@ -160,11 +169,15 @@ impl Im {
     }
 
     /// Reads the ties of everybody here: changes may have gone unheard.
-    pub(super) async fn reload_ties(self: &Arc<Self>) {
+    pub(super) async fn reload_ties(self: &Arc<Self>, failing: Failing) {
         for users in self.roster.users().chunks(USERS_AT_ONCE) {
             let arrivals: Vec<_> = users.iter().map(|user| (*user, self.roster.arrive(*user))).collect();
             let alone = self.looks.lock().await;
-            let mut found = self.ties.read_all(users.to_vec()).await.unwrap_or_default();
+            let found = self.ties.read_all(users.to_vec()).await;
+            if found.is_err() && failing == Failing::IsLetBe {
+                return;
+            }
+            let mut found = found.unwrap_or_default();
             for (user, arrival) in arrivals {
                 match found.remove(&user).filter(|_| !arrival.has_changed()) {
                     Some(ties) => self.set_ties(user, ties),

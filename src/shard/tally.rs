@@ -1,5 +1,5 @@
 //! How often each limit was reached, and for which reasons sessions have ended. Counted where somebody is refused, cut off
-//! or left out, never per message.
+//! or left out, never for what goes its way.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

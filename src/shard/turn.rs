@@ -139,6 +139,9 @@ impl<A: App> Shard<A> {
     }
 
     fn input(&mut self, key: Key, bytes: &mut [u8]) {
+        if matches!(self.core.conns.get(key).map(|conn| &conn.phase), Some(Phase::Linger { .. }) | None) {
+            return;
+        }
         if !self.within_rate(key, 0, bytes.len()) {
             return self.too_fast(key);
         }

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-#[cfg(feature = "node")]
-use super::cluster::SentElsewhere;
-use super::cluster::{Cluster, Reply, wire_packet, wire_selection};
+use super::cluster::{Cluster, Reply, SentElsewhere, wire_packet, wire_selection};
 use super::encode::Body;
 use super::io::IoInner;
 use super::op::{Frames, Op, Selection, Target, Which};
@@ -132,17 +130,27 @@ impl Broadcast {
 
     /// Sends an event to all of them. It is encoded once.
     pub fn emit(&self, event: &str, payload: impl Payload) {
+        self.emit_noted(event, payload);
+    }
+
+    /// As [`Broadcast::emit`], and gives what was sent to other nodes, so that it can be sent once more should it have been lost
+    /// on the way.
+    pub(crate) fn emit_noted(&self, event: &str, payload: impl Payload) -> Option<SentElsewhere> {
         let body = match Body::event(event, &payload) {
             Ok(body) => {
                 body.with_offset(self.io.offset(self.volatile).map(|next| self.offset.unwrap_or(next)))
             }
-            Err(error) => return tracing::error!(event, %error, "an event can't be encoded"),
+            Err(error) => {
+                tracing::error!(event, %error, "an event can't be encoded");
+                return None;
+            }
         };
         let _emitting = self.io.recovery.as_ref().map(|recovery| recovery.emits.begin());
-        if let Some((cluster, via)) = self.elsewhere() {
-            cluster.emit(&self.io, &self.selection, via, self.volatile, &body);
-        }
+        let sent = self
+            .elsewhere()
+            .and_then(|(cluster, via)| cluster.emit(&self.io, &self.selection, via, self.volatile, &body));
         self.emit_here(body);
+        sent
     }
 
     fn emit_here(&self, body: Body) {
@@ -163,25 +171,6 @@ impl Broadcast {
                 self.post(|target| Op::SendNamed { target, body: body.clone(), volatile });
             }
         }
-    }
-
-    /// As [`Broadcast::emit`], and gives what was sent to other nodes, so that it can be [sent again](super::Io::emit_again) should
-    /// it have been lost on the way.
-    #[cfg(feature = "node")]
-    pub(crate) fn emit_noted(&self, event: &str, payload: impl Payload) -> Option<SentElsewhere> {
-        let body = match Body::event(event, &payload) {
-            Ok(body) => body.with_offset(self.io.offset(self.volatile)),
-            Err(error) => {
-                tracing::error!(event, %error, "an event can't be encoded");
-                return None;
-            }
-        };
-        let _emitting = self.io.recovery.as_ref().map(|recovery| recovery.emits.begin());
-        let (cluster, via) = self.elsewhere().unzip();
-        let sent = cluster
-            .and_then(|cluster| cluster.emit(&self.io, &self.selection, via.flatten(), self.volatile, &body));
-        self.emit_here(body);
-        sent
     }
 
     /// Sends an event to the programs of the other nodes, not to sockets: to those nodes that have sockets in the chosen

@@ -123,13 +123,10 @@ impl IoInner {
     /// What a namespace is to do, if there is one of that name. The second: it was written down by name, and
     /// not made by a pattern.
     pub(super) fn definition(&self, name: &str) -> Option<(Arc<Definition>, bool)> {
-        let patterns = {
-            let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(definition) = namespaces.fixed.get(name) {
-                return Some((definition.clone(), true));
-            }
-            namespaces.patterns.clone()
-        };
+        if let Some(definition) = self.defined(name) {
+            return Some((definition, true));
+        }
+        let patterns = self.patterns();
         // A pattern that asks for a namespace itself is not asked for that one, and so on without end.
         if ASKING.replace(true) {
             return None;
@@ -142,6 +139,12 @@ impl IoInner {
         });
         ASKING.set(false);
         pattern.map(|(_, definition)| (definition.clone(), false))
+    }
+
+    /// The definition that was written down by this name.
+    pub(super) fn defined(&self, name: &str) -> Option<Arc<Definition>> {
+        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+        namespaces.fixed.get(name).cloned()
     }
 
     /// The definition of this name alone, which exists from now on.
@@ -289,7 +292,8 @@ impl Io {
     pub fn of(&self, name: &str) -> Namespace {
         let name: Arc<str> = if name.starts_with('/') { name.into() } else { format!("/{name}").into() };
         let io = self.root.io.clone();
-        if io.definition(&name).is_none() {
+        // A pattern that asks does not know yet what it will say of this name itself.
+        if !ASKING.get() && io.definition(&name).is_none() {
             io.define(&name);
         }
         Namespace { io, which: Which::Named(name) }

@@ -33,11 +33,6 @@ pub fn is_here(server: usize, shard: ShardId) -> bool {
     HERE.get() == Some((server, shard))
 }
 
-/// Whether this thread is a shard.
-pub fn is_shard() -> bool {
-    HERE.get().is_some()
-}
-
 /// Asks this thread's shard.
 pub fn ask(op: Op) {
     note(|wishes| wishes.ops.push(op));

@@ -191,6 +191,16 @@ where
     }
 }
 
+/// Says that a handler likely waits in vain: in Node's API these are no events of clients.
+pub(super) fn warn_if_never(event: &str) {
+    let instead = match event {
+        "connection" | "connect" => "on_connect",
+        "disconnect" | "disconnecting" => "on_disconnect",
+        _ => return,
+    };
+    tracing::warn!(event, instead, "a handler for what a client says, not for its coming or going");
+}
+
 pub(super) fn erase_disconnect<P>(handler: impl DisconnectHandler<P>) -> OnDisconnect {
     Arc::new(move |socket, reason, rooms| handler.call(socket, reason, rooms))
 }
@@ -252,6 +262,7 @@ impl Namespace {
     /// Handles an event of all sockets of the namespace, in place of a handler that it had; see [`Handler`].
     pub fn on<P>(&self, event: impl Into<Box<str>>, handler: impl Handler<P>) -> &Self {
         let (event, handler) = (event.into(), erase(handler));
+        warn_if_never(&event);
         self.change(|handlers| drop(handlers.events.insert(event, handler)));
         self
     }

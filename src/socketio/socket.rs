@@ -12,7 +12,7 @@ use super::encode::Body;
 use super::extensions::Extensions;
 use super::handler::{Handler, erase};
 use super::io::IoInner;
-use super::namespace::{DisconnectHandler, erase_disconnect};
+use super::namespace::{DisconnectHandler, erase_disconnect, warn_if_never};
 use super::op::{Op, Target, Which};
 use super::{AckError, FromArgs, Handshake, Payload};
 use crate::close::CloseReason;
@@ -136,6 +136,7 @@ impl Socket {
     /// [`Handler`].
     pub fn on<P>(&self, event: impl Into<Box<str>>, handler: impl Handler<P>) {
         let (socket, event, handler) = (self.id(), event.into(), erase(handler));
+        warn_if_never(&event);
         self.ask(Op::On { socket, event, handler });
     }
 

@@ -119,7 +119,9 @@ impl Keeper {
             return Some(self.retry_at);
         }
         let state = self.shared.desk.state();
-        let write_at = (!state.changed.is_empty()).then_some(self.write_at).max(self.refused_until);
+        let refused_until = self.refused_until.unwrap_or(self.write_at);
+        let is_due = !state.changed.is_empty() || self.restoring.is_some();
+        let write_at = is_due.then_some(self.write_at.max(refused_until));
         let times = [Some(self.tick_at), self.roster.poll_timeout(), state.watches.poll_timeout(), write_at];
         times.into_iter().flatten().min()
     }
@@ -284,7 +286,7 @@ impl Keeper {
     async fn write(&mut self, connection: &mut Connection) -> RedisResult<()> {
         let shared = Arc::clone(&self.shared);
         let now = Instant::now();
-        let (batch, more) = {
+        let (mut batch, more) = {
             let mut state = shared.desk.state();
             let is_refused = self.refused_until.is_some_and(|until| now < until);
             let is_due = !state.changed.is_empty() && self.write_at <= now;
@@ -295,26 +297,30 @@ impl Keeper {
             (self.ledger.batch(changed, users, USERS_PER_BATCH), !changed.is_empty())
         };
         self.write_at = if more { now } else { now + shared.options.batch_interval };
+        let mut is_refused = false;
         if !batch.is_empty() {
             self.unsure = true;
-            let written =
-                shared.scripts.write(connection, &shared.options.node_id, self.epoch, &batch).await?;
-            self.unsure = false;
-            if let Written::Refused(error) = written {
-                self.ledger.undo(&batch, &mut shared.desk.state().changed);
-                if self.refused_until.replace(now + LONGEST_PAUSE).is_none() {
-                    tracing::error!(%error, "Redis does not take who is online here: other nodes don't see who comes. Trying again");
+            let (node, scripts) = (&shared.options.node_id, &shared.scripts);
+            match scripts.add(connection, node, self.epoch, &batch.add).await? {
+                Written::Refused(error) => {
+                    is_refused = true;
+                    self.ledger.refuse(&mut batch, &mut shared.desk.state().changed);
+                    if self.refused_until.replace(now + LONGEST_PAUSE).is_none() {
+                        tracing::error!(%error, "Redis does not take who is online here: other nodes don't see who comes. Trying again");
+                    }
                 }
-                return Ok(());
+                Written::All if !batch.add.is_empty() && self.refused_until.take().is_some() => {
+                    tracing::info!("Redis takes again who is online here");
+                }
+                Written::All => (),
             }
-            if self.refused_until.take().is_some() {
-                tracing::info!("Redis takes again who is online here");
-            }
+            scripts.remove(connection, node, self.epoch, &batch.remove).await?;
+            self.unsure = false;
             shared.counters.batches.fetch_add(1, Relaxed);
         }
         match &self.restoring {
             // Everybody looks when all is written.
-            Some(_) if more => (),
+            Some(_) if more || is_refused => (),
             Some(restoring) => {
                 if restoring.given_up {
                     shared.desk.keep(|state| state.news.push_back(News::Reinstated));

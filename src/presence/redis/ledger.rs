@@ -98,18 +98,24 @@ impl Ledger {
         }
         batch
     }
-}
 
-impl Ledger {
-    /// What [`Ledger::batch`] gave was not written at all: it is to be given once more.
-    pub(super) fn undo(&mut self, batch: &Batch, changed: &mut BTreeMap<u64, Timestamp>) {
-        for (user, entry) in &batch.add {
-            self.written.remove(user);
-            changed.entry(*user).or_insert(entry.since);
+    /// What a batch adds was refused, and is to be given once more. Leaves what is taken out for nothing in its place.
+    pub(super) fn refuse(&mut self, batch: &mut Batch, changed: &mut BTreeMap<u64, Timestamp>) {
+        for (user, entry) in batch.add.drain(..) {
+            self.written.remove(&user);
+            // Who has gone since is told of with the time of that.
+            changed.entry(user).or_insert(entry.since);
         }
-        self.written.extend(batch.remove.iter().copied());
-        // Who has gone since is told of with the time of that.
-        batch.gone.iter().for_each(|(user, at)| _ = changed.entry(*user).or_insert(*at));
+        let written = &mut self.written;
+        batch.remove.retain(|(user, entry)| {
+            let is_replaced = changed.contains_key(user);
+            if is_replaced {
+                written.insert(*user, *entry);
+            }
+            !is_replaced
+        });
+        batch.here.clear();
+        batch.gone.retain(|(user, _)| !changed.contains_key(user));
     }
 }
 
@@ -146,10 +152,14 @@ mod tests {
         users.leave(2, t(4), now);
         assert_eq!(users.handle_timeout(now), Some((2, t(4))));
         changed.extend([(1, t(3)), (2, t(4))]);
-        let refused = ledger.batch(&mut changed, &users, 10);
-        ledger.undo(&refused, &mut changed);
-        let batch = ledger.batch(&mut changed, &users, 10);
-        assert_eq!(batch, refused);
+        let whole = ledger.batch(&mut changed, &users, 10);
+        let mut refused = whole.clone();
+        ledger.refuse(&mut refused, &mut changed);
+        let without_2 = Batch { remove: vec![(2, entry(1, 2))], gone: vec![(2, t(4))], ..Batch::default() };
+        assert_eq!(refused, without_2, "who has gone is taken out all the same");
+        let again = ledger.batch(&mut changed, &users, 10);
+        assert_eq!((again.add, again.remove), (vec![(1, entry(2, 1))], vec![(1, entry(1, 1))]));
+        let batch = whole;
         assert_eq!(batch.add, [(1, entry(2, 1))]);
         assert_eq!(batch.remove, [(1, entry(1, 1)), (2, entry(1, 2))]);
         assert_eq!((batch.here, batch.gone), (vec![], vec![(2, t(4))]), "a second device is no news");

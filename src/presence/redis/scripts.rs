@@ -1,11 +1,11 @@
-//! What a node asks of Redis: scripts, each of them one moment in which nobody else changes anything, and a pipeline.
+//! What a node asks of Redis: scripts, each of them one moment in which nobody else changes anything, and the users that it writes.
 
 use std::time::Duration;
 
-use redis::{ErrorKind, RedisError, RedisResult, Script};
+use redis::{RedisError, RedisResult, Script};
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Batch, Entry};
+use super::ledger::Entry;
 use crate::bus::redis::keys::Connection;
 use crate::presence::{Load, NodeStatus};
 use crate::store::Timestamp;
@@ -71,7 +71,7 @@ pub(super) struct Renewal<'a> {
     pub(super) about: &'a About,
 }
 
-/// What became of a batch.
+/// What became of users that were to be written.
 #[derive(Debug)]
 pub(super) enum Written {
     All,
@@ -208,39 +208,52 @@ impl Scripts {
         script.arg(&self.users).arg(node).arg(run).arg(epoch).invoke_async(connection).await
     }
 
-    /// Writes users under an epoch, all of them or, where it is refused, none.
-    pub(super) async fn write(
+    /// Writes users under an epoch. By itself, and before [`Scripts::remove`], so that nobody who only changes is missing for a
+    /// moment: a server without memory refuses this, and would still take out what it is to replace.
+    pub(super) async fn add(
         &self,
         connection: &mut Connection,
         node: &str,
         epoch: u64,
-        batch: &Batch,
+        users: &[(u64, Entry)],
     ) -> RedisResult<Written> {
-        let key = format!("{}{node}:{epoch}", self.users);
-        // First what is new, so that nobody who only changes is missing for a moment; and by itself, since a server without
-        // memory refuses it, and would still take out what it is to replace.
-        if !batch.add.is_empty() {
-            let mut add = redis::cmd("ZADD");
-            add.arg(&key);
-            for (user, entry) in &batch.add {
-                add.arg(*user).arg(entry.to_member(*user));
-            }
-            match add.exec_async(connection).await {
-                Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
-                    return Ok(Written::Refused(error));
-                }
-                done => done?,
-            }
+        if users.is_empty() {
+            return Ok(Written::All);
         }
-        if !batch.remove.is_empty() {
-            let mut remove = redis::cmd("ZREM");
-            remove.arg(&key);
-            for (user, entry) in &batch.remove {
-                remove.arg(entry.to_member(*user));
-            }
-            remove.exec_async(connection).await?;
+        let mut add = redis::cmd("ZADD");
+        add.arg(self.users_of(node, epoch));
+        for (user, entry) in users {
+            add.arg(*user).arg(entry.to_member(*user));
         }
-        Ok(Written::All)
+        match add.exec_async(connection).await {
+            Err(error) if matches!(error.code(), Some("OOM" | "MISCONF" | "NOPERM")) => {
+                Ok(Written::Refused(error))
+            }
+            done => done.map(|()| Written::All),
+        }
+    }
+
+    /// Takes users out under an epoch.
+    pub(super) async fn remove(
+        &self,
+        connection: &mut Connection,
+        node: &str,
+        epoch: u64,
+        users: &[(u64, Entry)],
+    ) -> RedisResult<()> {
+        if users.is_empty() {
+            return Ok(());
+        }
+        let mut remove = redis::cmd("ZREM");
+        remove.arg(self.users_of(node, epoch));
+        for (user, entry) in users {
+            remove.arg(entry.to_member(*user));
+        }
+        remove.exec_async(connection).await
+    }
+
+    fn users_of(&self, node: &str, epoch: u64) -> String {
+        format!("{}{node}:{epoch}", self.users)
     }
 }
 

@@ -4,19 +4,23 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// So many numbers of messages are kept for each node, to know a second copy by.
+/// So many numbers of messages are kept for each node, to know a second copy by; also of one that is gone, for so long: it may
+/// only have been cut off, and say once more what it has said.
 const REMEMBERED: usize = 8192;
+const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 
 /// The other nodes.
 pub struct Members {
     timeout: Duration,
     by_name: HashMap<Arc<str>, Member>,
+    /// Nodes that were not heard of any more.
+    gone: HashMap<Arc<str>, Member>,
 }
 
 struct Member {
     run: u64,
     heard: Instant,
-    /// The numbers of the last messages that may come by several channels.
+    /// The numbers of its last messages that may come more than once.
     seen: HashSet<u64>,
     seen_in_order: VecDeque<u64>,
 }
@@ -33,7 +37,7 @@ pub struct News {
 impl Members {
     /// Nodes are gone when nothing was heard of them for so long.
     pub fn new(timeout: Duration) -> Self {
-        Members { timeout, by_name: HashMap::new() }
+        Members { timeout, by_name: HashMap::new(), gone: HashMap::new() }
     }
 
     /// The names of those that are there.
@@ -56,12 +60,14 @@ impl Members {
             return News::default();
         }
         let name: Arc<str> = name.into();
-        let member = Member { run, heard: now, seen: HashSet::new(), seen_in_order: VecDeque::new() };
+        let known = self.gone.remove(&name).filter(|member| member.run == run);
+        let new = Member { run, heard: now, seen: HashSet::new(), seen_in_order: VecDeque::new() };
+        let member = Member { heard: now, ..known.unwrap_or(new) };
         let former = self.by_name.insert(name.clone(), member);
         News { gone: former.map(|_| name.clone()).into_iter().collect(), joined: Some(name) }
     }
 
-    /// Whether this is the first copy of a message that may come by several channels.
+    /// Whether this is the first copy of a message that may come more than once.
     pub fn is_first(&mut self, name: &str, number: u64) -> bool {
         let Some(member) = self.by_name.get_mut(name) else { return true };
         if !member.seen.insert(number) {
@@ -95,8 +101,9 @@ impl Members {
         let gone: Vec<_> =
             self.by_name.iter().filter(|(_, m)| is_late(m)).map(|(name, _)| name.clone()).collect();
         for name in &gone {
-            self.by_name.remove(name);
+            self.gone.extend(self.by_name.remove_entry(name));
         }
+        self.gone.retain(|_, member| now.saturating_duration_since(member.heard) < REMEMBERED_FOR);
         gone
     }
 }
@@ -139,7 +146,12 @@ mod tests {
             assert!(members.is_first("a", number) && !members.is_first("a", number));
         }
         assert!(members.by_name["a"].seen.len() <= REMEMBERED);
-        members.handle_heard("a", 2, Instant::now());
+        let now = Instant::now();
+        members.is_first("a", 5001);
+        assert_eq!(members.expire(now + Duration::from_secs(10)), [Arc::from("a")]);
+        members.handle_heard("a", 1, now + Duration::from_secs(20));
+        assert!(!members.is_first("a", 5001), "it had only been cut off");
+        members.handle_heard("a", 2, now);
         assert!(members.is_first("a", 1), "another run counts from 1 again");
     }
 }

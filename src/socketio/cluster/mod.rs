@@ -430,6 +430,14 @@ impl std::fmt::Debug for RoomsHeld {
     }
 }
 
+#[cfg(feature = "node")]
+impl SentElsewhere {
+    /// How much is kept of it.
+    pub fn bytes(&self) -> usize {
+        self.message.len()
+    }
+}
+
 impl Drop for RoomsHeld {
     fn drop(&mut self) {
         if let Some(bus) = self.cluster.bus() {

@@ -176,7 +176,6 @@ fn release(io: &Arc<IoInner>, pid: &str, namespace: &str, way_back: answer::WayB
 /// However long another node would have it wait.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// What may come by the channels of several rooms is done once.
 fn emit(
     io: &Arc<IoInner>,
     to: &wire::Selection<'_>,

@@ -183,8 +183,7 @@ impl super::Namespace {
             self.version = version;
             // One that a pattern has made may have become one of its own.
             if !self.fixed
-                && let Some((definition, fixed)) = io.definition(&self.name)
-                && fixed
+                && let Some(definition) = io.defined(&self.name)
             {
                 (self.version, self.fixed) = (definition.version(), true);
                 self.definition = definition;

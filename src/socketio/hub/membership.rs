@@ -82,9 +82,14 @@ impl Hub {
         if let Some(key) = self.by_name.get(name) {
             return Some(*key);
         }
-        let (definition, fixed) = self.io.definition(name)?;
+        let (mut definition, mut fixed) = self.io.definition(name)?;
         let name: Arc<str> = name.into();
-        let (version, handlers) = (definition.version(), definition.handlers());
+        let mut version = definition.version();
+        // It may have become one of its own just before: then the version says nothing of that any more.
+        if let Some(own) = self.io.defined(&name) {
+            (version, fixed, definition) = (own.version(), true, own);
+        }
+        let handlers = definition.handlers();
         let (members, rooms) = (Vec::new(), Rooms::default());
         let key = self.namespaces.insert_with(|_| Namespace {
             name: name.clone(),

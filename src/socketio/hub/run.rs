@@ -19,6 +19,7 @@ pub fn start(
     call: impl FnOnce() -> Result<BoxFuture, ArgsError>,
 ) -> Result<(), ArgsError> {
     let begun = catch_unwind(AssertUnwindSafe(|| {
+        let _inside = Inside::enter();
         let mut future = call()?;
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(()) => Ok(None),
@@ -57,6 +58,8 @@ struct Guarded {
 thread_local! {
     /// Handlers of this thread's shard that wait for something, less those that wait for the shard's end.
     static RUNNING: Cell<isize> = const { Cell::new(0) };
+    /// A handler is being run.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A handler that waits for something.
@@ -80,16 +83,48 @@ pub fn is_any_running() -> bool {
     RUNNING.get() > 0
 }
 
-/// The handler that is running on this thread, if this is a shard's, is about to wait for the shard's end, and is not waited for.
-pub fn wait_for_the_end() {
-    RUNNING.set(RUNNING.get() - 1);
+/// A handler waits for the end of a server, perhaps that of its own shard, and is not waited for meanwhile.
+pub struct WaitsForTheEnd;
+
+impl WaitsForTheEnd {
+    /// `None` where no handler is being run on this thread.
+    pub fn begin() -> Option<Self> {
+        INSIDE.get().then(|| {
+            RUNNING.set(RUNNING.get() - 1);
+            Self
+        })
+    }
+}
+
+impl Drop for WaitsForTheEnd {
+    fn drop(&mut self) {
+        RUNNING.set(RUNNING.get() + 1);
+    }
+}
+
+/// A handler is being run on this thread, until this is dropped.
+struct Inside(bool);
+
+impl Inside {
+    fn enter() -> Self {
+        Inside(INSIDE.replace(true))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(self.0);
+    }
 }
 
 impl Future for Guarded {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(context)));
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let _inside = Inside::enter();
+            self.future.as_mut().poll(context)
+        }));
         polled.unwrap_or_else(|panic| {
             log(&self.event, &self.socket, &*panic);
             Poll::Ready(())

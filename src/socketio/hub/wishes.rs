@@ -191,7 +191,11 @@ impl Hub {
     /// A socket that is about to join is sent it then.
     fn send_later(&mut self, id: &SocketId, frames: &Frames, local: &[u8]) {
         let entry = self.find(id).and_then(|key| self.sockets.get_mut(key));
-        if let Some(entry) = entry.filter(|entry| entry.place.is_none())
+        // One that comes back is replayed it.
+        let is_new = |entry: &&mut Entry| {
+            entry.place.is_none() && !matches!(entry.track.as_deref(), Some(Track::Restored { .. }))
+        };
+        if let Some(entry) = entry.filter(is_new)
             && let Content::Frames(frames) = frames.content(local)
         {
             entry.extra().early.push(frames);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::shard::{Node, Shards};
-use crate::socketio::hub::{Hub, run};
-use crate::socketio::local;
+use crate::socketio::hub::Hub;
+use crate::socketio::hub::run::WaitsForTheEnd;
 
 /// A server that listens, until it is [stopped](Server::stop): dropped, it goes on for as long as the program runs.
 #[must_use = "without it the server can't be stopped"]
@@ -45,11 +45,9 @@ impl Server {
     /// then it goes on accepting connections, for clients that fetch what is left by their next poll.
     ///
     /// A handler of this server may call it, and is then itself not waited for: it ends where it waits for this, as the
-    /// thread that it runs on does.
+    /// thread that it runs on does. A handler that never ends makes it last for the whole of `patience`.
     pub async fn stop(self, patience: Duration) {
-        if local::is_shard() {
-            run::wait_for_the_end();
-        }
+        let _waiting = WaitsForTheEnd::begin();
         let (end, ended) = oneshot::channel();
         // A thread of its own: the runtime's blocking ones are waited for by a shard that ends, if it is the shard's runtime.
         let stop = std::thread::Builder::new().name("stop".to_owned()).spawn(move || {

@@ -179,7 +179,9 @@ async fn take_mutes_up(tx: &mut dyn Tx, id: u64, users: &[u64], now: Timestamp) 
 
 /// With the group locked: nobody else writes its mutes.
 async fn remove(tx: &mut dyn Tx, id: u64, user: u64, now: Timestamp) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM group_mutes WHERE group_id = ? AND until_ms <= ?", values![id, now]).await?;
+    // A node of an older version does not take up what is there.
+    let old = "DELETE FROM group_mutes WHERE group_id = ? AND (until_ms <= ? OR user_id = ?)";
+    tx.execute(old, values![id, now, user]).await?;
     tx.execute(
         "INSERT INTO group_mutes (group_id, user_id, until_ms) SELECT group_id, user_id, muted_until_ms \
          FROM group_members WHERE group_id = ? AND user_id = ? AND muted_until_ms > ?",

@@ -75,7 +75,8 @@ impl Writer {
         }
         appended.fetch_add(stored, Relaxed);
         commits.fetch_add(u64::from(stored > 0), Relaxed);
-        if stored > 0 {
+        // One that is refused among others says more than those that were stored.
+        if stored > 0 && done.iter().all(|done| !matches!(done, Done::Append { result: Err(_), .. })) {
             self.refusing.stored();
         }
     }

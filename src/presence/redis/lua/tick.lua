@@ -52,6 +52,8 @@ if ARGV[9] ~= '0' then
   -- What was sent before a connection was given up may arrive late, and bring a key back that nobody reads.
   redis.call('UNLINK', users_of(prefix, me, tonumber(ARGV[9])))
 end
+-- First what a server without memory allows: the lease is to be renewed there, too, and a script that has written may go on.
+redis.call('PEXPIRE', nodes, ttl)
 redis.call('HSET', nodes, me, string.format('%.0f %.0f %s %s', epoch, now + lease, run, ARGV[8]))
 redis.call('PEXPIRE', nodes, ttl)
 redis.call('PEXPIRE', users_of(prefix, me, epoch), ttl)
