@@ -146,14 +146,11 @@ impl Hub {
             self.move_rooms(core, key, &back.rooms, &[]);
             self.replay(core, key);
         }
-        for frames in self
-            .sockets
-            .get_mut(key)
-            .and_then(|entry| entry.extra.as_mut())
-            .map(|extra| std::mem::take(&mut extra.early))
-            .unwrap_or_default()
+        let extra = self.sockets.get_mut(key).and_then(|entry| entry.extra.as_mut());
+        if let Some(early) =
+            extra.map(|extra| std::mem::take(&mut extra.early)).filter(|early| !early.is_empty())
         {
-            core.send(session, &frames);
+            core.send_copy(session, &early);
         }
         self.set_deadline(core, session);
         for on_connect in &handlers.on_connect {

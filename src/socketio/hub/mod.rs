@@ -93,8 +93,8 @@ struct Extra {
     acks: Acks<Waiter>,
     events: HashMap<Box<str>, Erased, RandomState>,
     on_disconnect: Vec<OnDisconnect>,
-    /// What was sent to it before it had joined.
-    early: Vec<Bytes>,
+    /// The frames that were sent to it before it had joined.
+    early: Vec<u8>,
 }
 
 /// What is kept per session.

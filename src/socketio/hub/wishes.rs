@@ -55,7 +55,7 @@ impl Hub {
                 }
                 match member {
                     Some(member) => send(core, member, &frames, local, volatile),
-                    None if !volatile => self.send_later(&id, &frames, local),
+                    None if !volatile => self.send_later(core, &id, &frames, local),
                     None => (),
                 }
             }
@@ -188,8 +188,8 @@ impl Hub {
         None
     }
 
-    /// A socket that is about to join is sent it then.
-    fn send_later(&mut self, id: &SocketId, frames: &Frames, local: &[u8]) {
+    /// A socket that is about to join is sent it then, if that is no more than may wait for it afterwards.
+    fn send_later(&mut self, core: &mut Core, id: &SocketId, frames: &Frames, local: &[u8]) {
         let entry = self.find(id).and_then(|key| self.sockets.get_mut(key));
         // One that comes back is replayed it.
         let is_new = |entry: &&mut Entry| {
@@ -198,7 +198,13 @@ impl Hub {
         if let Some(entry) = entry.filter(is_new)
             && let Content::Frames(frames) = frames.content(local)
         {
-            entry.extra().early.push(frames);
+            let limit = core.settings(entry.session).map_or(0, |settings| settings.outbox_hard);
+            let early = &mut entry.extra().early;
+            early.extend_from_slice(&frames);
+            if early.len() > limit {
+                early.clear();
+                core.close(entry.session, CloseReason::SlowReader);
+            }
         }
     }
 
