@@ -97,6 +97,7 @@ export const OPERATIONS = {
     inviteToGroup: '邀请用户入群，全部成功或全部失败',
     kickMember: '移出角色较低的成员',
     setAdmin: '设置或取消管理员',
+    transferGroup: '转让群：由另一名成员担任群主，原群主成为管理员',
     muteMember: '禁言角色较低的成员',
     unmuteMember: '解除禁言',
     getGroups: '自己所在的群组',
