@@ -54,6 +54,11 @@ async fn pass_on(
     let payload = json!({
         "userId": user.id(), "targetId": target, "targetType": target_type, "isTyping": is_typing,
     });
-    socket.to(room.to_string()).volatile().emit(event, payload);
+    // In a group it is for the others, not for the user's other devices.
+    let others = match room {
+        Room::Group(_) => socket.to(room.to_string()).except(Room::User(user.id()).to_string()),
+        Room::User(_) => socket.to(room.to_string()),
+    };
+    others.volatile().emit(event, payload);
     Ok(().into())
 }
