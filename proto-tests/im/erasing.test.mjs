@@ -39,6 +39,8 @@ inBothForms({}, (form) => {
 
       // Once more: nothing else happens to it.
       assert.deepEqual(await succeed(sender, command, { messageId: sent[1].id }), emptied);
+      await settled(form.nodes, [...devices, other]);
+      for (const socket of devices) assert.equal(heard(socket, event).length, 1, 'nobody is told again');
       assert.deepEqual(await history(devices[2], sent[0].conversation), [sent[0], emptied, sent[2]]);
     });
 

@@ -36,7 +36,7 @@ pub async fn delete(im: Arc<Im>, _: Socket, user: User, args: Args) -> Result<Do
 
 impl Im {
     /// Empties a message, for its sender or an admin of its group: recalls it, within the time for that, or deletes
-    /// it. Gives it as it is then.
+    /// it. Gives it as it is then. One that is empty already stays as it is.
     ///
     /// # Errors
     /// There is none, `user` may not, or it is too late.
@@ -49,16 +49,22 @@ impl Im {
                     if !may_erase(tx, &message, who).await? {
                         return Err(Refused::Forbidden.into());
                     }
+                    if message.is_deleted {
+                        return Ok(Some((message, IsNews(false))));
+                    }
                     if how == Erasure::Recalled && is_over(message.created_at, window, now) {
                         return Ok(None);
                     }
                     messages::erase(tx, message.id, how).await?;
-                    messages::get(tx, name).await
+                    Ok(messages::get(tx, name).await?.map(|message| (message, IsNews(true))))
                 })
             })
             .await?;
-        let message = erased
+        let (message, IsNews(is_news)) = erased
             .ok_or_else(|| Refusal::new("too_late", format!("a message can be recalled for {window:?}")))?;
+        if !is_news {
+            return Ok(message);
+        }
         let event = match how {
             Erasure::Recalled => "message_recalled",
             Erasure::Deleted => "message_deleted",
@@ -85,6 +91,9 @@ impl Im {
         Ok(message)
     }
 }
+
+/// Whether it was not empty before: what is repeated is told nobody again.
+struct IsNews(bool);
 
 async fn may_erase(tx: &mut dyn Tx, message: &Message, user: u64) -> Result<bool, StoreError> {
     match message.conversation {
