@@ -133,6 +133,11 @@ async fn sockets_are_found_moved_and_put_out_on_all_nodes() {
     assert_eq!(event(&mut nodes[2].client).await, r#"["hello","you"]"#);
     nodes[1].io.to("picked").emit("hello", "picked");
     assert_eq!(event(&mut nodes[2].client).await, r#"["hello","picked"]"#);
+    let (answer, ()) = tokio::join!(third.emit_with_ack::<u32>("age?", ()), async {
+        assert_eq!(event(&mut nodes[2].client).await, r#"0["age?"]"#);
+        nodes[2].client.send("430[7]").await;
+    });
+    assert_eq!(answer, Ok(7));
     nodes[0].io.to("node-2").join("moved");
     nodes[0].io.to("moved").emit("moved", ());
     assert_eq!(event(&mut nodes[1].client).await, r#"["moved"]"#);

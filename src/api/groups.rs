@@ -134,8 +134,7 @@ pub async fn kick(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Data<()>, Failure> {
-    let (actor, group) = who_and_where(&sources, &headers, &params)?;
-    let Id(member) = params.get("userId")?;
+    let (actor, group, member) = who_where_and_whom(&sources, &headers, &params)?;
     sources.im.kick_member(actor, group, member).await?;
     Ok(Data(()))
 }
@@ -146,8 +145,8 @@ pub async fn admin(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Data<()>, Failure> {
-    let (actor, group) = who_and_where(&sources, &headers, &params)?;
-    let (Id(member), Flag(is_admin)) = (params.get("userId")?, params.get("isAdmin")?);
+    let (actor, group, member) = who_where_and_whom(&sources, &headers, &params)?;
+    let Flag(is_admin) = params.get("isAdmin")?;
     sources.im.set_admin(actor, group, member, is_admin).await?;
     Ok(Data(()))
 }
@@ -158,8 +157,7 @@ pub async fn transfer(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Data<()>, Failure> {
-    let (actor, group) = who_and_where(&sources, &headers, &params)?;
-    let Id(member) = params.get("userId")?;
+    let (actor, group, member) = who_where_and_whom(&sources, &headers, &params)?;
     sources.im.hand_over(actor, group, member).await?;
     Ok(Data(()))
 }
@@ -170,8 +168,8 @@ pub async fn mute(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Data<()>, Failure> {
-    let (actor, group) = who_and_where(&sources, &headers, &params)?;
-    let (Id(member), Number(minutes)) = (params.get("userId")?, params.get("muteDuration")?);
+    let (actor, group, member) = who_where_and_whom(&sources, &headers, &params)?;
+    let Number(minutes) = params.get("muteDuration")?;
     if !(1..=MAX_MUTE_MINUTES).contains(&minutes) {
         let message = format!("muteDuration is {minutes}, allowed are 1 to {MAX_MUTE_MINUTES} minutes");
         return Err(Failure::new("invalid_parameter", message));
@@ -188,8 +186,7 @@ pub async fn unmute(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Data<()>, Failure> {
-    let (actor, group) = who_and_where(&sources, &headers, &params)?;
-    let Id(member) = params.get("userId")?;
+    let (actor, group, member) = who_where_and_whom(&sources, &headers, &params)?;
     sources.im.mute(actor, group, member, None).await?;
     Ok(Data(()))
 }
@@ -243,6 +240,16 @@ fn who_and_where(sources: &Sources, headers: &HeaderMap, params: &Params) -> Res
     let group = params.first_of::<Id>(&["id", "groupId"])?;
     let Id(group) = group.ok_or_else(|| Failure::new("invalid_parameter", "groupId is missing"))?;
     Ok((actor::of(sources, headers, params)?, group))
+}
+
+fn who_where_and_whom(
+    sources: &Sources,
+    headers: &HeaderMap,
+    params: &Params,
+) -> Result<(User, u64, u64), Failure> {
+    let (actor, group) = who_and_where(sources, headers, params)?;
+    let Id(member) = params.get("userId")?;
+    Ok((actor, group, member))
 }
 
 /// What is more than is allowed is refused where that is checked.

@@ -50,19 +50,20 @@ impl Im {
                         return Err(Refused::Forbidden.into());
                     }
                     if message.is_deleted {
-                        return Ok(Some((message, IsNews(false))));
+                        return Ok(Some((message, false)));
                     }
                     if how == Erasure::Recalled && is_over(message.created_at, window, now) {
                         return Ok(None);
                     }
                     messages::erase(tx, message.id, how).await?;
-                    Ok(messages::get(tx, name).await?.map(|message| (message, IsNews(true))))
+                    Ok(messages::get(tx, name).await?.map(|message| (message, true)))
                 })
             })
             .await?;
-        let (message, IsNews(is_news)) = erased
+        let (message, is_news) = erased
             .ok_or_else(|| Refusal::new("too_late", format!("a message can be recalled for {window:?}")))?;
         if !is_news {
+            // What is repeated is told nobody again.
             return Ok(message);
         }
         let event = match how {
@@ -91,9 +92,6 @@ impl Im {
         Ok(message)
     }
 }
-
-/// Whether it was not empty before: what is repeated is told nobody again.
-struct IsNews(bool);
 
 async fn may_erase(tx: &mut dyn Tx, message: &Message, user: u64) -> Result<bool, StoreError> {
     match message.conversation {

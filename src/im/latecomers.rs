@@ -17,15 +17,15 @@ pub(super) const AT_A_TIME: usize = 8;
 /// How long to wait for a store that is away again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What those are answered whose groups are not known yet.
+pub(super) fn groups_unknown() -> Refusal {
+    StoreError::Unavailable("your groups can't be read yet".to_owned()).into()
+}
+
 impl Im {
     /// The user's ties are these.
     pub(super) fn set_ties(self: &Arc<Self>, user: u64, ties: Ties) {
         self.bring_in(self.roster.set_ties(user, ties));
-    }
-
-    /// What those are answered whose groups are not known yet.
-    pub(super) fn groups_unknown(&self) -> Refusal {
-        StoreError::Unavailable("your groups can't be read yet".to_owned()).into()
     }
 
     /// Brings latecomers into the rooms of their groups, some at a time: everybody may have come while the store was away.

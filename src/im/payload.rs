@@ -1,4 +1,5 @@
-//! Payloads from clients: decoded strictly, refused with words that say what is wrong.
+//! Payloads from clients: what is not as it must be is refused with words that say what is wrong. Only numbers may be written
+//! in several ways.
 
 use serde::de::{DeserializeOwned, Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};

@@ -40,6 +40,8 @@ struct State {
     wanted_after: Option<u64>,
     /// It is at it.
     is_running: bool,
+    /// While the bus is down, the store is asked for ties.
+    is_looking: bool,
     /// What other nodes may have missed of this one is after this id.
     owed_after: Option<u64>,
 }
@@ -62,6 +64,13 @@ impl Repair {
     /// Whether the bus is down.
     pub(super) fn is_cut_off(&self) -> bool {
         self.lock().missed_after.is_some()
+    }
+
+    /// Whether ties are still to be looked for. `false` ends that.
+    fn is_still_looking(&self) -> bool {
+        let mut state = self.lock();
+        state.is_looking = state.missed_after.is_some();
+        state.is_looking
     }
 
     /// The last id that the store had so long ago, or somewhat longer.
@@ -108,12 +117,12 @@ impl Im {
         self.announcements_lost();
         let after = self.repair.mark_before(NOTICED_LATE);
         let mut state = self.repair.lock();
-        let is_first = state.missed_after.is_none();
         lower(&mut state.missed_after, after);
         lower(&mut state.owed_after, after);
+        let is_looking = std::mem::replace(&mut state.is_looking, true);
         drop(state);
         self.told.cut_off();
-        if is_first {
+        if !is_looking {
             self.look_for_ties();
         }
     }
@@ -124,7 +133,7 @@ impl Im {
         self.runtime.spawn(async move {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
-                let Some(im) = im.upgrade().filter(|im| im.repair.is_cut_off()) else { return };
+                let Some(im) = im.upgrade().filter(|im| im.repair.is_still_looking()) else { return };
                 im.reload_ties(Failing::IsLetBe).await;
             }
         });

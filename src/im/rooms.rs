@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::answer::{Done, Refusal};
 use super::identity::User;
+use super::latecomers::groups_unknown;
 use super::payload::{Id, Number, decode};
 use super::room::Room;
 use super::{Args, Im};
@@ -25,7 +26,7 @@ pub async fn join(im: Arc<Im>, socket: Socket, user: User, args: Args) -> Result
         return Ok(().into());
     }
     if matches!(room, Room::Group(_)) && !im.roster.is_known(user.id()) {
-        return Err(im.groups_unknown());
+        return Err(groups_unknown());
     }
     Err(match room {
         Room::User(_) => Refusal::new("forbidden", "a private room is for its owner only"),

@@ -56,8 +56,7 @@ impl Told {
 
 impl Lately {
     fn note(&mut self, sent: SentElsewhere) {
-        let now = Instant::now();
-        let horizon = self.cut_off_since.unwrap_or(now).min(before(KEPT));
+        let horizon = self.horizon();
         while self.events.front().is_some_and(|(at, _)| *at < horizon) {
             self.forget_first();
         }
@@ -66,7 +65,7 @@ impl Lately {
             self.overflowed |= self.cut_off_since.is_some();
         }
         self.bytes += sent.bytes();
-        self.events.push_back((now, Arc::new(sent)));
+        self.events.push_back((Instant::now(), Arc::new(sent)));
     }
 
     fn forget_first(&mut self) {
@@ -76,13 +75,19 @@ impl Lately {
 
     fn note_mark(&mut self, conversation: Conversation, user: u64, sent: SentElsewhere) {
         if self.marks.len() >= MOST {
-            let horizon = self.cut_off_since.unwrap_or_else(Instant::now).min(before(KEPT));
+            let horizon = self.horizon();
             self.marks.retain(|_, (at, _)| *at >= horizon);
         }
         // With so many, an unread count somewhere is one too high until the next mark.
         if self.marks.len() < MOST || self.marks.contains_key(&(conversation, user)) {
             self.marks.insert((conversation, user), (Instant::now(), Arc::new(sent)));
         }
+    }
+
+    /// What is older need not be kept.
+    fn horizon(&self) -> Instant {
+        let kept = before(KEPT);
+        self.cut_off_since.map_or(kept, |since| since.min(kept))
     }
 
     fn since(&self, since: Instant) -> Vec<Arc<SentElsewhere>> {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::answer::{Done, Refusal};
 use super::identity::User;
+use super::latecomers::groups_unknown;
 use super::payload::{Id, Number, decode};
 use super::room::Room;
 use super::{Args, Im};
@@ -42,7 +43,7 @@ async fn pass_on(
             Room::User(target)
         }
         2 if im.roster.is_member(user.id(), target) == Some(true) => Room::Group(target),
-        2 if !im.roster.is_known(user.id()) => return Err(im.groups_unknown()),
+        2 if !im.roster.is_known(user.id()) => return Err(groups_unknown()),
         2 => return Err(Refusal::new("not_a_member", "only members of a group can be seen typing there")),
         other => {
             let message = format!("targetType is {other}, allowed are 1 user, 2 group");

@@ -105,7 +105,11 @@ impl Reply {
     }
 
     fn encode(&self, out: &mut Vec<u8>, status: u16, headers: &[(&'static str, Cow<'_, str>)], body: &[u8]) {
-        encode(out, status, headers, self.keep_alive, body);
+        // RFC 9110, section 6.6.1.
+        let date = httpdate::fmt_http_date(SystemTime::now());
+        let headers = headers.iter().map(|(name, value)| (*name, value.as_ref()));
+        let headers: Vec<_> = std::iter::once(("Date", &*date)).chain(headers).collect();
+        encode_response(out, Status(status), &headers, self.keep_alive, body);
         if self.head_only {
             out.truncate(out.len() - body.len());
         }
@@ -122,26 +126,7 @@ impl Reply {
 /// Writes the answer to a WebSocket request that is refused (the reference server's `abortUpgrade`). The
 /// connection ends with it.
 pub fn write_upgrade_error(out: &mut Vec<u8>, error: &HandshakeError) {
-    let headers = [("Content-Type", Cow::Borrowed("text/html"))];
-    encode(out, 400, &headers, false, error.to_string().as_bytes());
-}
-
-fn encode(
-    out: &mut Vec<u8>,
-    status: u16,
-    headers: &[(&'static str, Cow<'_, str>)],
-    keep_alive: bool,
-    body: &[u8],
-) {
-    let date = date();
-    let headers = headers.iter().map(|(name, value)| (*name, value.as_ref()));
-    let headers: Vec<_> = std::iter::once(("Date", &*date)).chain(headers).collect();
-    encode_response(out, Status(status), &headers, keep_alive, body);
-}
-
-/// The value of `Date` (RFC 9110, section 6.6.1).
-pub fn date() -> String {
-    httpdate::fmt_http_date(SystemTime::now())
+    Reply::plain().write(out, 400, &[("Content-Type", "text/html")], error.to_string().as_bytes());
 }
 
 impl AllowOrigin {

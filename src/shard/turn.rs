@@ -139,27 +139,16 @@ impl<A: App> Shard<A> {
     }
 
     fn input(&mut self, key: Key, bytes: &mut [u8]) {
-        if matches!(self.core.conns.get(key).map(|conn| &conn.phase), Some(Phase::Linger { .. }) | None) {
-            return;
-        }
-        if !self.within_rate(key, 0, bytes.len()) {
-            return self.too_fast(key);
-        }
-        match self.core.conns.get(key).map(|conn| &conn.phase) {
-            Some(Phase::Http(_)) => self.http_input(key, bytes),
-            Some(Phase::WebSocket { .. }) => self.websocket_input(key, bytes),
-            Some(Phase::Linger { .. }) | None => (),
-        }
-    }
-
-    fn too_fast(&mut self, key: Key) {
-        match self.core.conns.get(key).map(|conn| &conn.phase) {
-            Some(Phase::WebSocket { session, .. }) => {
-                let session = *session;
-                self.fail(session, CloseReason::RateLimited);
-            }
-            Some(Phase::Http(_)) => self.conn_ended(key),
-            Some(Phase::Linger { .. }) | None => (),
+        let websocket_of = match self.core.conns.get(key).map(|conn| &conn.phase) {
+            Some(Phase::Http(_)) => None,
+            Some(Phase::WebSocket { session, .. }) => Some(*session),
+            Some(Phase::Linger { .. }) | None => return,
+        };
+        match (self.within_rate(key, 0, bytes.len()), websocket_of) {
+            (true, None) => self.http_input(key, bytes),
+            (true, Some(_)) => self.websocket_input(key, bytes),
+            (false, None) => self.conn_ended(key),
+            (false, Some(session)) => self.fail(session, CloseReason::RateLimited),
         }
     }
 

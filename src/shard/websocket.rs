@@ -4,7 +4,7 @@ use super::Shard;
 use super::app::App;
 use super::conn::Phase;
 use super::polling::Refusal;
-use super::reply::{Reply, date, write_upgrade_error};
+use super::reply::{Reply, write_upgrade_error};
 use crate::close::CloseReason;
 use crate::ids::Key;
 use crate::proto::eio::Packet;
@@ -63,11 +63,7 @@ impl<A: App> Shard<A> {
             Err(error) => error,
         };
         self.core.write_conn(conn, |out| {
-            let body = error.to_string();
-            let date = date();
-            let headers: Vec<_> =
-                std::iter::once(("Date", &*date)).chain(error.headers().iter().copied()).collect();
-            encode_response(out, error.status(), &headers, false, body.as_bytes());
+            Reply::plain().write(out, error.status().0, error.headers(), error.to_string().as_bytes());
         });
         self.core.close_conn(conn);
         None

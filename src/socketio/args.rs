@@ -304,6 +304,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_wrote_is_not_logged() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Fruit {
+            Apple,
+        }
+        let args = Args::new(r#""a secret"]"#, &[]);
+        for error in [args.first::<u8>().unwrap_err(), args.first::<Fruit>().unwrap_err()] {
+            assert!(error.to_string().contains("a secret"), "{error}");
+            assert!(!error.without_values().contains("secret"), "{}", error.without_values());
+        }
+        let missing = Args::new("]", &[]).first::<u8>().unwrap_err();
+        assert_eq!(missing.without_values(), missing.to_string());
+        assert!(Args::new(r#""apple"]"#, &[]).first::<Fruit>().is_ok_and(|Fruit::Apple| true));
+    }
+
+    #[test]
     fn placeholders_must_have_their_attachments() {
         for (array, attachments, fit) in [
             (r#"["a",{"_placeholder":true,"num":0}]"#, 1, true),

@@ -126,9 +126,12 @@ pub async fn create(tx: &mut dyn Tx, new: NewUser, now: Timestamp) -> Result<Use
 /// # Errors
 /// [`Refused::UserNotFound`], [`Refused::PhoneTaken`], [`Refused::EmailTaken`].
 pub async fn update(tx: &mut dyn Tx, id: u64, change: UserChange) -> Result<User, StoreError> {
-    let given = |name: &'_ Option<String>| name.as_deref().filter(|name| !name.is_empty()).map(str::to_owned);
-    let (phone, email) = (given(&change.phone), given(&change.email));
-    let names = AccountNames { username: None, phone: phone.as_deref(), email: email.as_deref() };
+    let is_given = |name: &&str| !name.is_empty();
+    let names = AccountNames {
+        username: None,
+        phone: change.phone.as_deref().filter(is_given),
+        email: change.email.as_deref().filter(is_given),
+    };
     names.refuse_taken(tx, id).await?;
     let updated = tx
         .execute(

@@ -399,6 +399,14 @@ pub(crate) struct SentElsewhere {
     message: Bytes,
 }
 
+#[cfg(feature = "node")]
+impl SentElsewhere {
+    /// How much is kept of it.
+    pub fn bytes(&self) -> usize {
+        self.message.len()
+    }
+}
+
 /// The answers of other nodes' programs.
 #[derive(Clone, Debug)]
 pub struct NodeAnswers<T> {
@@ -427,14 +435,6 @@ pub struct RoomsHeld {
 impl std::fmt::Debug for RoomsHeld {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("RoomsHeld").field(&self.channels).finish()
-    }
-}
-
-#[cfg(feature = "node")]
-impl SentElsewhere {
-    /// How much is kept of it.
-    pub fn bytes(&self) -> usize {
-        self.message.len()
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Core, Entry, Extra, Hub, Member, Track};
 use crate::close::CloseReason;
-use crate::ids::{Key, Offset, SocketId};
+use crate::ids::{Key, Offset, ShardId, SocketId};
 use crate::proto::sio::Kind;
 use crate::shard::{Joined, Left, Limit};
 use crate::socketio::ack::{AckError, Waiter};
@@ -38,7 +38,14 @@ impl Hub {
 
     /// Does one thing. `local`: its frames, if they are the thread's own.
     pub(super) fn wish(&mut self, core: &mut Core, op: Op, local: &[u8]) {
-        let Some(op) = self.here_or_passed_on(op) else { return };
+        self.wish_or_pass_on(core, op, local, self.io.shards() - 1);
+    }
+
+    /// As [`Hub::wish`]. What is for one socket that is not here goes on to the next shard, if it may go to `left` more.
+    fn wish_or_pass_on(&mut self, core: &mut Core, op: Op, local: &[u8], left: ShardId) {
+        if left > 0 && self.is_elsewhere(&op) {
+            return self.pass_on(op, left - 1);
+        }
         match op {
             Op::Send {
                 target: target @ (Target::Socket(id) | Target::Guest(id)),
@@ -146,8 +153,7 @@ impl Hub {
                 let _ = done.send(self.cut_off(core, &pid, &namespace));
             }
             Op::Claimed { socket, claim, found } => self.claimed(core, &socket, claim, found),
-            // Taken out of it above.
-            Op::PassedOn { op, .. } => self.wish(core, *op, local),
+            Op::PassedOn { op, left } => self.wish_or_pass_on(core, *op, local, left),
             Op::SendRaw { sid, frames } => {
                 if let Some(session) = core.find(&sid) {
                     core.send(session, &frames);
@@ -161,19 +167,12 @@ impl Hub {
         }
     }
 
-    /// What is to be done here; what is for one socket that is not here goes on to the next shard.
-    fn here_or_passed_on(&mut self, op: Op) -> Option<Op> {
-        if self.recovery.is_none() {
-            return Some(op);
-        }
-        let (op, left) = match op {
-            Op::PassedOn { op, left } => (*op, left),
-            op => (op, self.io.shards() - 1),
-        };
-        let is_elsewhere = |id: &SocketId| self.member(id).is_none();
-        if left == 0 || !op.socket().as_ref().is_some_and(is_elsewhere) {
-            return Some(op);
-        }
+    /// Whether it is for one socket that is not here: its client may have come back to another shard.
+    fn is_elsewhere(&self, op: &Op) -> bool {
+        self.recovery.is_some() && op.socket().is_some_and(|id| self.member(&id).is_none())
+    }
+
+    fn pass_on(&mut self, op: Op, left: ShardId) {
         // Its client may also be away, and come back here.
         match &op {
             Op::Disconnect { target, .. } => self.put_out_absent(target),
@@ -181,11 +180,10 @@ impl Hub {
             _ => (),
         }
         let (next, joins) = ((self.id + 1) % self.io.shards(), op.joins_rooms());
-        self.io.post_to(next, Op::PassedOn { op: Box::new(op), left: left - 1 });
+        self.io.post_to(next, Op::PassedOn { op: Box::new(op), left });
         if joins {
             self.io.joined(self.id);
         }
-        None
     }
 
     /// A socket that is about to join is sent it then, if that is no more than may wait for it afterwards.

@@ -97,6 +97,7 @@ macro_rules! contract_tests {
         people {
             a_friendship_from_request_to_end
             requests_that_cross_make_friends
+            concurrent_requests_that_cross
             requests_are_refused
             blocks_are_one_sided
             a_user_is_found_by_each_account_name

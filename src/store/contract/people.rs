@@ -14,6 +14,8 @@ pub async fn a_friendship_from_request_to_end(store: &dyn Store) {
     assert!(!read!(store, friends::are_friends(1, 2)));
     // Again: the remark is the new one.
     assert_eq!(write!(store, friends::request(1, 2, text("Bob"), at(1))), Requested::Waiting);
+    // Without one it stays.
+    write!(store, friends::request(1, 2, None, at(1)));
     write!(store, friends::request(3, 2, None, at(1)));
     let waiting = read!(store, friends::requests(2));
     assert_eq!(waiting.iter().map(|r| (r.from_user_id, r.at)).collect::<Vec<_>>(), [(1, at(1)), (3, at(1))]);
@@ -42,6 +44,22 @@ pub async fn requests_that_cross_make_friends(store: &dyn Store) {
     assert_eq!(read!(store, friends::list(1))[0].remark, text("B"));
     assert_eq!(read!(store, friends::list(2))[0].remark, text("A"));
     assert_eq!((read!(store, friends::requests(1)), read!(store, friends::requests(2))), (vec![], vec![]));
+}
+
+pub async fn concurrent_requests_that_cross(store: &dyn Store) {
+    for n in 0..20 {
+        let (a, b) = (100 + 2 * n, 101 + 2 * n);
+        let answers = [(a, b), (b, a)]
+            .map(|(from, to)| store.writing(move |tx| Box::pin(friends::request(tx, from, to, None, at(0)))));
+        for answer in answers {
+            answer.await.unwrap();
+        }
+        assert!(read!(store, friends::are_friends(a, b)) && read!(store, friends::are_friends(b, a)));
+        assert_eq!(
+            (read!(store, friends::requests(a)), read!(store, friends::requests(b))),
+            (vec![], vec![])
+        );
+    }
 }
 
 pub async fn requests_are_refused(store: &dyn Store) {

@@ -6,6 +6,7 @@
 //! from what the database says.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -59,13 +60,13 @@ impl Writer {
 
     fn count(&self, done: &[Done]) {
         let Counters { appended, duplicates, commits, failed } = &*self.counters;
-        let mut stored = 0;
+        let (mut stored, mut not_stored) = (0, 0);
         for done in done {
             match done {
                 Done::Append { result: Ok(Appended { duplicate: false, .. }), .. } => stored += 1,
                 Done::Append { result: Ok(_), .. } => _ = duplicates.fetch_add(1, Relaxed),
                 Done::Append { result: Err(error), .. } => {
-                    failed.fetch_add(1, Relaxed);
+                    not_stored += 1;
                     if matches!(error, StoreError::Unavailable(_)) {
                         self.refusing.refused(error);
                     }
@@ -74,9 +75,10 @@ impl Writer {
             }
         }
         appended.fetch_add(stored, Relaxed);
+        failed.fetch_add(not_stored, Relaxed);
         commits.fetch_add(u64::from(stored > 0), Relaxed);
         // One that is refused among others says more than those that were stored.
-        if stored > 0 && done.iter().all(|done| !matches!(done, Done::Append { result: Err(_), .. })) {
+        if stored > 0 && not_stored == 0 {
             self.refusing.stored();
         }
     }
@@ -253,17 +255,17 @@ impl Places {
 
     /// The place of a conversation, which is created if it is new.
     fn find(&mut self, connection: &Connection, conversation: Conversation) -> rusqlite::Result<&mut Place> {
-        if !self.young.contains_key(&conversation) {
-            let place = match self.old.remove(&conversation) {
+        if self.young.len() >= self.limit && !self.young.contains_key(&conversation) {
+            let place = self.old.remove_entry(&conversation);
+            self.old = std::mem::replace(&mut self.young, place.into_iter().collect());
+        }
+        Ok(match self.young.entry(conversation) {
+            Entry::Occupied(place) => place.into_mut(),
+            Entry::Vacant(place) => place.insert(match self.old.remove(&conversation) {
                 Some(place) => place,
                 None => read_place(connection, conversation)?,
-            };
-            if self.young.len() >= self.limit {
-                self.old = std::mem::take(&mut self.young);
-            }
-            self.young.insert(conversation, place);
-        }
-        Ok(self.young.get_mut(&conversation).expect("it was just inserted"))
+            }),
+        })
     }
 
     fn forget(&mut self, conversation: Conversation) {

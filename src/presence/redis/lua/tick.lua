@@ -55,6 +55,7 @@ end
 -- First what a server without memory allows: the lease is to be renewed there, too, and a script that has written may go on.
 redis.call('PEXPIRE', nodes, ttl)
 redis.call('HSET', nodes, me, string.format('%.0f %.0f %s %s', epoch, now + lease, run, ARGV[8]))
+-- And for a hash that is there only now.
 redis.call('PEXPIRE', nodes, ttl)
 redis.call('PEXPIRE', users_of(prefix, me, epoch), ttl)
 return { outcome, epoch, now, removed, others }
