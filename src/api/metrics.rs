@@ -65,7 +65,25 @@ pub fn of(sources: &Sources, store_is_up: bool) -> Vec<Metric> {
             metric("bus_up", Gauge, "Whether messages pass between nodes.", u64::from(bus.up)),
             metric("bus_commands_total", Counter, "Commands sent to Redis by the bus.", bus.commands),
             metric("bus_published_total", Counter, "Messages that Redis took.", bus.published),
+            metric(
+                "bus_sent_directly_total",
+                Counter,
+                "Messages sent to other nodes directly, once for each.",
+                bus.sent_directly,
+            ),
             metric("bus_received_total", Counter, "Messages of other nodes.", bus.received),
+            metric(
+                "bus_received_directly_total",
+                Counter,
+                "Messages of other nodes that came directly.",
+                bus.received_directly,
+            ),
+            metric(
+                "bus_reached_directly",
+                Gauge,
+                "Other nodes that messages go to directly.",
+                bus.reached_directly as u64,
+            ),
             metric(
                 "bus_dropped_down_total",
                 Counter,

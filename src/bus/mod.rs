@@ -19,6 +19,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 
 pub use local::{LocalBus, LocalExchange};
 pub use sessions::{LocalSessions, Sessions};
@@ -41,6 +42,13 @@ pub trait Bus: Send + Sync + 'static {
     /// resolves with an error at once, and the subscription still comes into force as soon as the link is back.
     fn subscribe(&self, channel: &str) -> BusFuture<Result<(), BusError>>;
 
+    /// Lets a thread hear by itself, named by its number among a server's shards and by its current-thread runtime: it may tell the
+    /// sink of what it subscribes to, in place of a thread of the bus, so that what comes for it wakes it alone. A bus need not make
+    /// use of that, and by default it does not.
+    fn hear_on(&self, thread: u16, runtime: Handle) {
+        let _ = (thread, runtime);
+    }
+
     /// Gives a channel up. Takes effect after a linger, so that a quick return costs nothing.
     fn unsubscribe(&self, channel: &str);
 
@@ -58,7 +66,8 @@ pub trait Bus: Send + Sync + 'static {
 
 /// What a bus calls inward. It must not block: the next message waits for it.
 pub trait Sink: Send + Sync + 'static {
-    /// A message came. Messages of one channel are told one at a time, in order.
+    /// A message came. Messages of one channel are told one at a time, in order; where threads hear by themselves
+    /// ([`Bus::hear_on`]), those that one other bus has published.
     fn message(&self, channel: &str, message: Bytes);
 
     /// Messages may have been lost from some time ago until now: the link broke, or fell silent.

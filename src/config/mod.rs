@@ -156,6 +156,12 @@ settings! {
         redis_url: String = text(""), Test("empty, redis://HOST:PORT, redis-cluster://HOST:PORT,… or redis-sentinel://HOST:PORT,…/MASTER", rules::is_redis_url), Url;
         /// Redis pub/sub: "classic", "sharded" (Redis 7.0), or "auto" for the best that the server has.
         pubsub: PubSub = PubSub::Auto, Any;
+        /// Let other nodes send to this one directly, in place of by Redis. It listens for them on the address by which it reaches Redis, and admits those that can read there how to come in.
+        direct: bool = true, Any;
+        /// On which port it listens for other nodes; 0 for any.
+        direct_port: u16 = 0, Any;
+        /// By which address other nodes reach this one, where it is not that by which it reaches Redis; it then listens on all its addresses.
+        direct_advertise: String = text(""), Test("empty, or IP:PORT", rules::is_address);
         /// How long a channel is kept after its last local member, so that a quick return costs nothing.
         linger: Duration = secs(5), Range(ms(0), secs(3600));
         /// How long a node waits for the answers of others.

@@ -3,6 +3,7 @@
 #![expect(clippy::ptr_arg, reason = "a rule's function takes a reference to the setting's own type")]
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 
 use super::{AuthMode, ByteSize, Config, ConfigError, Effective, Transport};
 use crate::auth::{KeySpec, MIN_SECRET_BYTES};
@@ -86,6 +87,12 @@ pub(super) fn is_redis_url(url: &String) -> bool {
     hosts.split(',').all(is_host)
         && (!url.starts_with("redis://") || !hosts.contains(','))
         && (!needs_master || !path.split('?').next().unwrap_or_default().is_empty())
+}
+
+/// Empty, or an address with a port that can be reached.
+pub(super) fn is_address(text: &String) -> bool {
+    let is_reachable = |address: SocketAddr| address.port() > 0 && !address.ip().is_unspecified();
+    text.is_empty() || text.parse().is_ok_and(is_reachable)
 }
 
 /// A level, or `target=level`, or several of them. Stricter than the filter's own parser, which takes a
@@ -240,6 +247,11 @@ mod tests {
                 "redis-sentinel://a:1",
                 "http://h",
             ],
+        );
+        check(
+            is_address,
+            &["", "10.0.0.2:7000", "[2001:db8::1]:7000"],
+            &["10.0.0.2", "10.0.0.2:0", "0.0.0.0:7000", "[::]:7000", "node-2:7000", ":7000"],
         );
         check(
             is_log_filter,

@@ -93,7 +93,7 @@ macro_rules! integers {
     )* };
 }
 
-integers!(u32, usize);
+integers!(u16, u32, usize);
 
 impl Value for SocketAddr {
     const EXPECTED: &'static str = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080";

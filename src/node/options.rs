@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::api::Page;
 use crate::auth::TokenOptions;
-use crate::bus::redis::{PubSubMode, RedisOptions, RedisSessionsOptions};
+use crate::bus::redis::{DirectOptions, PubSubMode, RedisOptions, RedisSessionsOptions};
 use crate::config::{self, Config, PubSub};
 use crate::presence::LocalPresenceOptions;
 use crate::presence::redis::RedisPresenceOptions;
@@ -125,6 +125,13 @@ pub fn bus(config: &Config) -> RedisOptions {
         linger: cluster.linger,
         queue_limit: cluster.queue,
         name: format!("tokio-socketio {}", config.node.id),
+        direct: Some(DirectOptions {
+            node: config.node.id.clone(),
+            listen: cluster.direct,
+            port: cluster.direct_port,
+            // The settings were checked.
+            advertise: cluster.direct_advertise.parse().ok(),
+        }),
         busy_poll: config.node.busy_poll,
         ..RedisOptions::default()
     }

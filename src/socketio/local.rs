@@ -12,6 +12,8 @@ use crate::shard::wake_shard;
 thread_local! {
     /// Which server's shard this thread is: the server's address, and the shard's number.
     static HERE: Cell<Option<(usize, ShardId)>> = const { Cell::new(None) };
+    /// What is asked goes by mail also on a shard's own thread.
+    static BY_MAIL: Cell<bool> = const { Cell::new(false) };
     static WISHES: RefCell<Wishes> = const { RefCell::new(Wishes { ops: Vec::new(), frames: Vec::new() }) };
 }
 
@@ -28,9 +30,24 @@ pub fn enter(server: usize, shard: ShardId) {
     HERE.set(Some((server, shard)));
 }
 
-/// Whether this thread is that shard.
+/// Whether this thread is that shard, and the short way may be taken.
 pub fn is_here(server: usize, shard: ShardId) -> bool {
-    HERE.get() == Some((server, shard))
+    HERE.get() == Some((server, shard)) && !BY_MAIL.get()
+}
+
+/// Does something whose wishes are to be in one order with those of other threads: no short way is taken.
+pub fn by_mail(ask: impl FnOnce()) {
+    let _before = Before(BY_MAIL.replace(true));
+    ask();
+}
+
+/// What [`BY_MAIL`] was, and is again when this is dropped.
+struct Before(bool);
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        BY_MAIL.set(self.0);
+    }
 }
 
 /// Asks this thread's shard.

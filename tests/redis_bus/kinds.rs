@@ -6,16 +6,29 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
-use tokio_socketio::bus::redis::{PubSubMode, RedisBus, RedisOptions};
+use tokio_socketio::bus::redis::{DirectOptions, PubSubMode, RedisBus, RedisOptions};
 use tokio_socketio::bus::{Bus, Sink};
 
 use super::contract::{self, Cluster, LINGER, PATIENCE, Recorder};
 use super::server::{RedisCluster, RedisServer};
+use super::wait_until;
 
 /// A cluster of ours on one Redis, with channels of its own.
 struct Nodes<S> {
     options: RedisOptions,
     _server: Arc<S>,
+    direct: Direct,
+    joined: Mutex<Vec<Weak<RedisBus>>>,
+}
+
+/// Whether messages go past Redis.
+#[derive(Clone, Copy, PartialEq)]
+enum Direct {
+    No,
+    /// As soon as the nodes have reached each other, which may be in the middle of a test.
+    Soon,
+    /// From the beginning.
+    Yes,
 }
 
 impl<S> Nodes<S> {
@@ -23,14 +36,33 @@ impl<S> Nodes<S> {
         static LAST: AtomicUsize = AtomicUsize::new(0);
         let prefix = format!("socketio:{}:", LAST.fetch_add(1, Ordering::Relaxed));
         let options = RedisOptions { url, pubsub, linger, prefix, ..RedisOptions::default() };
-        Self { options, _server: server }
+        Self { options, _server: server, direct: Direct::No, joined: Mutex::default() }
+    }
+
+    fn direct(self, direct: Direct) -> Self {
+        Self { direct, ..self }
+    }
+
+    /// The buses that are open.
+    fn open(&self) -> Vec<Arc<RedisBus>> {
+        self.joined.lock().unwrap().iter().filter_map(Weak::upgrade).filter(|bus| bus.is_up()).collect()
     }
 }
 
 impl<S> Cluster for Nodes<S> {
     async fn join(&self, sink: Arc<dyn Sink>) -> Arc<dyn Bus> {
-        let bus = RedisBus::connect(self.options.clone(), sink).await.unwrap();
+        static LAST: AtomicUsize = AtomicUsize::new(0);
+        let node = format!("node {}", LAST.fetch_add(1, Ordering::Relaxed));
+        let direct = (self.direct != Direct::No).then(|| DirectOptions::new(node));
+        let options = RedisOptions { direct, ..self.options.clone() };
+        let bus = RedisBus::connect(options, sink).await.unwrap();
         assert!(bus.is_up(), "the bus should be up at once");
+        self.joined.lock().unwrap().push(Arc::downgrade(&bus));
+        if self.direct == Direct::Yes {
+            let all = self.open();
+            let reach = |bus: &Arc<RedisBus>| bus.stats().reached_directly == all.len() - 1;
+            wait_until("all reach each other", || all.iter().all(reach)).await;
+        }
         bus
     }
 }
@@ -57,6 +89,29 @@ mod classic {
 
     contract::contract_tests!(nodes(Duration::ZERO), nodes(LINGER));
     contract::fence_tests!(nodes(Duration::ZERO));
+}
+
+mod direct {
+    use super::*;
+
+    fn nodes(direct: Direct, linger: Duration) -> Nodes<RedisServer> {
+        static SERVER: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
+        let server = shared(&SERVER, RedisServer::start);
+        let url = server.url();
+        Nodes::new(server, url, PubSubMode::Auto, linger).direct(direct)
+    }
+
+    mod soon {
+        use super::*;
+        contract::contract_tests!(nodes(Direct::Soon, Duration::ZERO), nodes(Direct::Soon, LINGER));
+        contract::fence_tests!(nodes(Direct::Soon, Duration::ZERO));
+    }
+
+    mod at_once {
+        use super::*;
+        contract::contract_tests!(nodes(Direct::Yes, Duration::ZERO), nodes(Direct::Yes, LINGER));
+        contract::fence_tests!(nodes(Direct::Yes, Duration::ZERO));
+    }
 }
 
 mod sharded {
@@ -138,11 +193,29 @@ mod cluster {
         contract::fence_tests!(nodes(PubSubMode::Auto, Duration::ZERO));
     }
 
+    mod direct {
+        use super::*;
+
+        fn nodes(linger: Duration) -> Nodes<RedisCluster> {
+            super::nodes(PubSubMode::Auto, linger).direct(Direct::Yes)
+        }
+
+        contract::contract_tests!(nodes(Duration::ZERO), nodes(LINGER));
+        contract::fence_tests!(nodes(Duration::ZERO));
+    }
+
     mod classic {
         use super::*;
         contract::contract_tests!(
             nodes(PubSubMode::Classic, Duration::ZERO),
             nodes(PubSubMode::Classic, LINGER)
         );
+
+        #[tokio::test]
+        async fn has_no_direct_connections() {
+            let nodes = nodes(PubSubMode::Classic, Duration::ZERO).direct(Direct::Soon);
+            contract::reaches_every_other_subscriber_and_not_itself(&nodes).await;
+            assert!(nodes.open().iter().all(|bus| bus.stats().reached_directly == 0));
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 #[path = "../../src/bus/contract.rs"]
 mod contract;
+mod direct;
 mod kinds;
 mod outages;
 #[path = "../support/proxy.rs"]

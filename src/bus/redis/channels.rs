@@ -43,6 +43,8 @@ enum Link {
 
 struct Entry {
     generation: u64,
+    /// Who has asked for it first.
+    thread: Option<u16>,
     count: u64,
     /// When the count became 0.
     idle_since: Option<Instant>,
@@ -57,8 +59,15 @@ enum State {
     InForce,
 }
 
-/// A channel that the server is asked for, and the generation of its entry.
-pub(super) type Asked = (Arc<str>, u64);
+/// A channel that the server is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Asked {
+    pub channel: Arc<str>,
+    /// Of its entry.
+    generation: u64,
+    /// The thread that has asked for it first, if it goes through turns.
+    pub thread: Option<u16>,
+}
 
 /// What [`Channels::subscribe`] says.
 pub(super) enum Answer {
@@ -92,7 +101,8 @@ impl Channels {
         }
     }
 
-    pub fn subscribe(&mut self, channel: &str) -> Answer {
+    /// `thread`: of the one that asks, if it goes through turns.
+    pub fn subscribe(&mut self, channel: &str, thread: Option<u16>) -> Answer {
         if self.closed {
             return Answer::Now(Err(BusError::Closed));
         }
@@ -100,10 +110,16 @@ impl Channels {
             self.last_generation += 1;
             let (channel, generation) = (Arc::<str>::from(channel), self.last_generation);
             if self.link != Link::Down {
-                self.wanted.push((Arc::clone(&channel), generation));
+                self.wanted.push(Asked { channel: Arc::clone(&channel), generation, thread });
             }
-            let entry =
-                Entry { generation, count: 0, idle_since: None, state: State::Wanted, waiters: Vec::new() };
+            let entry = Entry {
+                generation,
+                thread,
+                count: 0,
+                idle_since: None,
+                state: State::Wanted,
+                waiters: Vec::new(),
+            };
             self.entries.insert(channel, entry);
         }
         let Some(entry) = self.entries.get_mut(channel) else { return Answer::Now(Err(BusError::Down)) };
@@ -149,11 +165,11 @@ impl Channels {
     /// What is to be done now. From here on the link counts as asking for it.
     pub fn begin(&mut self, now: Instant) -> Work {
         let mut work = Work { give_up: self.forget_idle(now), ask: Vec::new() };
-        for (channel, generation) in std::mem::take(&mut self.wanted) {
-            if let Some(entry) = self.entries.get_mut(&channel).filter(|entry| entry.generation == generation)
-            {
+        for asked in std::mem::take(&mut self.wanted) {
+            let entry = self.entries.get_mut(&asked.channel);
+            if let Some(entry) = entry.filter(|entry| entry.generation == asked.generation) {
                 entry.state = State::Asked;
-                work.ask.push((channel, generation));
+                work.ask.push(asked);
             }
         }
         work
@@ -165,14 +181,14 @@ impl Channels {
         self.link = Link::Beginning;
         let ask = |(channel, entry): (&Arc<str>, &mut Entry)| {
             entry.state = State::Asked;
-            (Arc::clone(channel), entry.generation)
+            Asked { channel: Arc::clone(channel), generation: entry.generation, thread: entry.thread }
         };
         self.entries.iter_mut().map(ask).collect()
     }
 
     /// The server has confirmed these.
     pub fn confirmed(&mut self, asked: &[Asked]) {
-        for (channel, generation) in asked {
+        for Asked { channel, generation, .. } in asked {
             let Some(entry) = self.entries.get_mut(channel) else { continue };
             if entry.generation == *generation && entry.state == State::Asked {
                 entry.state = State::InForce;
@@ -247,21 +263,21 @@ mod tests {
     }
 
     fn later(channels: &mut Channels, name: &str) -> oneshot::Receiver<Result<(), BusError>> {
-        match channels.subscribe(name) {
+        match channels.subscribe(name, None) {
             Answer::Later(answer) => answer,
             Answer::Now(result) => panic!("{name} is answered at once: {result:?}"),
         }
     }
 
     fn now(channels: &mut Channels, name: &str) -> Result<(), BusError> {
-        match channels.subscribe(name) {
+        match channels.subscribe(name, None) {
             Answer::Now(result) => result,
             Answer::Later(_) => panic!("{name} is not answered at once"),
         }
     }
 
     fn names(asked: &[Asked]) -> Vec<&str> {
-        asked.iter().map(|(name, _)| &**name).collect()
+        asked.iter().map(|asked| &*asked.channel).collect()
     }
 
     fn in_force(channels: &mut Channels, name: &str, at: Instant) {
@@ -400,7 +416,7 @@ mod tests {
             );
         }
         let mut all = channels.begin_all(t + LINGER * 999);
-        all.sort_unstable();
+        all.sort_unstable_by_key(|asked| Arc::clone(&asked.channel));
         assert_eq!(names(&all), ["999", "returns", "stays"], "these two linger still");
     }
 

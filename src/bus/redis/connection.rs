@@ -2,7 +2,7 @@
 //!
 //! What several say in one go of their thread leaves in one write. Nobody waits for an answer before saying more.
 
-use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,22 +14,20 @@ use tokio::time::{sleep, sleep_until, timeout};
 use tracing::warn;
 
 use super::add;
+use super::duty::{self, Write};
 use super::link::Tasks;
 use super::listener::Listener;
-use super::outgoing::{Answered, Expected, MAX_KEPT_BYTES, Outgoing};
+use super::outgoing::{Answered, Expected, Outgoing};
 use super::over::{CONNECT_TIMEOUT, Over, SILENCE};
+use super::pending::MAX_KEPT_BYTES;
 use super::probe::Probe;
 use super::resp::{self, Value};
 use super::stream::{self, Reader, Reads, Writer};
 use super::topology::name_of;
 use crate::bus::BusError;
-use crate::turns;
 
 /// How often a server is asked whether it is there.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-
-/// The bit of the runtime among those who have promised to write.
-const OF_RUNTIME: u64 = 1 << 63;
 
 /// Answers that mean that this is not the server to talk to, or not now.
 const OVER: [&str; 7] = ["MOVED", "ASK", "CLUSTERDOWN", "READONLY", "MASTERDOWN", "LOADING", "NOAUTH"];
@@ -130,6 +128,11 @@ impl Connection {
         }
     }
 
+    /// By which address of this machine the server is reached.
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        self.writer.local_ip()
+    }
+
     fn heard(&self) -> Instant {
         self.opened + Duration::from_millis(self.heard_ms.load(Ordering::Relaxed))
     }
@@ -144,30 +147,22 @@ impl Connection {
         self: &Arc<Self>,
         command: &str,
         channel: &str,
-        message: &[u8],
+        payload: &[&[u8]],
         limit: usize,
     ) -> Result<(), BusError> {
-        let Listener { prefix, origin, shared, .. } = &self.listener;
-        let here = turns::here();
-        let promise = here.map_or(OF_RUNTIME, |thread| 1 << (thread % OF_RUNTIME.trailing_zeros() as u16));
+        let Listener { prefix, shared, .. } = &self.listener;
         let arguments: [&[&[u8]]; 3] =
-            [&[command.as_bytes()], &[prefix.as_bytes(), channel.as_bytes()], &[origin, message]];
+            [&[command.as_bytes()], &[prefix.as_bytes(), channel.as_bytes()], payload];
         let (is_new, is_many) = {
             let mut out = self.lock();
-            (out.publish(arguments, limit, promise)?, out.is_time_to_look(limit))
+            (out.publish(arguments, limit, duty::bit())?, out.is_time_to_look(limit))
         };
         if is_many {
             self.writer.look();
         }
         add(&shared.counters.commands, 1);
         if is_new {
-            let writing = Writing(Arc::clone(self));
-            // At the end of what this thread is at, so that what else it says leaves with it.
-            let writing = async move { drop(writing) };
-            match here {
-                Some(_) => drop(tokio::spawn(writing)),
-                None => drop(shared.runtime.spawn(writing)),
-            }
+            duty::write_soon(Arc::clone(self), &shared.runtime);
         }
         Ok(())
     }
@@ -203,32 +198,11 @@ impl Connection {
         }
     }
 
-    /// Writes as much as the system takes.
-    fn write(&self) {
-        let mut out = self.lock();
-        out.begin_to_write();
-        while !out.waiting().is_empty() {
-            match self.writer.try_write(out.waiting()) {
-                Ok(count) => out.wrote(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    out.be_stuck();
-                    drop(out);
-                    return self.stuck.notify_one();
-                }
-                // The reader hears of it as well, and says that it is over.
-                Err(_) => {
-                    out.forget();
-                    self.writer.look();
-                }
-            }
-        }
-    }
-
     /// Waits until the system takes more, where it took no more. It may be given up at any time.
     async fn can_write(&self) {
         loop {
             let stuck = self.stuck.notified();
-            if self.lock().is_stuck() {
+            if self.lock().pending.is_stuck() {
                 return self.writer.writable().await;
             }
             stuck.await;
@@ -279,7 +253,7 @@ impl Connection {
                 Err(error) => return Over::Io { server: server(), error },
             }
             // What was answered for has left, so that there is room.
-            if self.lock().is_stuck() {
+            if self.lock().pending.is_stuck() {
                 self.write();
             }
             let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -367,7 +341,7 @@ impl Connection {
             return Ok(());
         };
         add(&counters.dropped_refused, 1);
-        if OVER.contains(&error.split(' ').next().unwrap_or_default()) {
+        if is_over(&error) {
             return Err(Over::Refused { server: Arc::clone(&self.server), error });
         }
         if !self.complained.swap(true, Ordering::Relaxed) {
@@ -377,12 +351,24 @@ impl Connection {
     }
 }
 
-/// Somebody's duty to write, done when it is dropped: also by a runtime that ends before it comes to it.
-struct Writing(Arc<Connection>);
+/// Whether a refusal means that the link is over.
+pub(super) fn is_over(error: &str) -> bool {
+    OVER.contains(&error.split(' ').next().unwrap_or_default())
+}
 
-impl Drop for Writing {
-    fn drop(&mut self) {
-        self.0.write();
+impl Write for Connection {
+    fn write(&self) {
+        let mut out = self.lock();
+        let written = out.pending.write(|bytes| self.writer.try_write(bytes));
+        let is_stuck = out.pending.is_stuck();
+        drop(out);
+        if is_stuck {
+            self.stuck.notify_one();
+        }
+        if written.is_err() {
+            // The reader hears of it as well, and says that it is over.
+            self.writer.look();
+        }
     }
 }
 
@@ -400,6 +386,7 @@ mod tests {
     use super::*;
     use crate::bus::Sink;
     use crate::bus::redis::Shared;
+    use crate::turns;
 
     struct Deaf;
 
@@ -420,6 +407,8 @@ mod tests {
             prefix: "p:".into(),
             origin: [0; 8],
             busy_poll: None,
+            direct_options: None,
+            direct: None,
         };
         let address = ConnectionAddr::Tcp("127.0.0.1".into(), server.local_addr().unwrap().port());
         let info =
@@ -433,7 +422,7 @@ mod tests {
         let (mut input, mut all) = (BytesMut::new(), Vec::new());
         while all.len() < count {
             while let Some(Value::Array(command)) = resp::decode(&mut input).unwrap() {
-                all.push(command[2].text().unwrap().trim_start_matches('\0').to_owned());
+                all.push(command[2].text().unwrap().to_owned());
             }
             if all.len() < count {
                 server.read_buf(&mut input).await.unwrap();
@@ -452,17 +441,17 @@ mod tests {
         let thread = thread::spawn(move || {
             Builder::new_current_thread().enable_all().build().unwrap().block_on(async move {
                 let _turns = turns::begin(0);
-                speaker.publish("PUBLISH", "x", b"1", 10).unwrap();
-                speaker.publish("PUBLISH", "x", b"2", 10).unwrap();
-                said.send(speaker.lock().waiting().len()).unwrap();
+                speaker.publish("PUBLISH", "x", &[b"1"], 10).unwrap();
+                speaker.publish("PUBLISH", "x", &[b"2"], 10).unwrap();
+                said.send(speaker.lock().pending.waiting().len()).unwrap();
                 // A turn that is long.
                 may_go_on.recv().unwrap();
-                speaker.publish("PUBLISH", "x", b"4", 10).unwrap();
+                speaker.publish("PUBLISH", "x", &[b"4"], 10).unwrap();
                 tokio::task::yield_now().await;
             });
         });
         assert!(was_said.await.unwrap() > 0, "nothing is written within the turn");
-        connection.publish("PUBLISH", "x", b"3", 10).unwrap();
+        connection.publish("PUBLISH", "x", &[b"3"], 10).unwrap();
         assert_eq!(messages(&mut server, 3).await, ["1", "2", "3"], "nobody waits for the long turn");
         go_on.send(()).unwrap();
         assert_eq!(messages(&mut server, 1).await, ["4"]);
@@ -479,7 +468,7 @@ mod tests {
         thread::spawn(move || {
             Builder::new_current_thread().build().unwrap().block_on(async move {
                 let _turns = turns::begin(0);
-                speaker.publish("PUBLISH", "x", b"last", 10).unwrap();
+                speaker.publish("PUBLISH", "x", &[b"last"], 10).unwrap();
             });
         });
         assert_eq!(messages(&mut server, 1).await, ["last"]);
@@ -492,9 +481,9 @@ mod tests {
             let mut tasks = JoinSet::new();
             let (connection, mut server) = pair_that(reads, &mut tasks).await;
             for n in 0..24_u8 {
-                connection.publish("PUBLISH", "x", &vec![b'a' + n; EACH], 100).unwrap();
+                connection.publish("PUBLISH", "x", &[&vec![b'a' + n; EACH]], 100).unwrap();
             }
-            while !connection.lock().is_stuck() {
+            while !connection.lock().pending.is_stuck() {
                 tokio::task::yield_now().await;
             }
             let all = messages(&mut server, 24).await;
@@ -511,7 +500,7 @@ mod tests {
         for _ in 0..100 {
             for _ in 0..4 {
                 // The fourth is the last that may be unanswered.
-                connection.publish("PUBLISH", "x", b"m", 4).unwrap();
+                connection.publish("PUBLISH", "x", &[b"m"], 4).unwrap();
             }
             messages(&mut server, 4).await;
             server.write_all(b":1\r\n:1\r\n:1\r\n:1\r\n").await.unwrap();
@@ -548,7 +537,7 @@ mod tests {
         let never = connection.ask(&["C"]);
         drop(server);
         assert!(never.await.is_err());
-        assert_eq!(connection.publish("PUBLISH", "x", b"m", 10), Err(BusError::Down));
+        assert_eq!(connection.publish("PUBLISH", "x", &[b"m"], 10), Err(BusError::Down));
     }
 
     #[tokio::test]

@@ -11,10 +11,12 @@ use tracing::{debug, info, warn};
 use super::add;
 use super::channels::{Asked, Work};
 use super::connection::Connection;
+use super::direct::{self, Direct};
 use super::listener::Listener;
 use super::over::{CONNECT_TIMEOUT, Over};
+use super::publishers::Publishers;
 use super::stream::Reads;
-use super::topology::{Finder, Topology};
+use super::topology::Finder;
 use crate::bus::BusError;
 
 /// The pause before another attempt; each one is twice as long as the last, up to the longest.
@@ -27,14 +29,17 @@ const GOOD: Duration = Duration::from_secs(5);
 /// Channels that one command asks for, or one pipeline where a command takes but one.
 const CHUNK: usize = 1000;
 
+/// Classic, and sharded.
+const SUBSCRIBE: [&str; 2] = ["SUBSCRIBE", "SSUBSCRIBE"];
+
 /// Connections to all servers that are needed.
 pub(super) struct Link {
     listener: Listener,
-    topology: Topology,
+    publishers: Arc<Publishers>,
     /// One for each server.
-    publishers: Vec<Arc<Connection>>,
-    /// The same.
     subscribers: Vec<Arc<Connection>>,
+    /// The way past Redis, if there is one.
+    direct: Option<Arc<Direct>>,
 }
 
 /// What serves the connections, and watches them. The first that ends says why the link is over.
@@ -91,44 +96,71 @@ impl Link {
     /// Connects, and subscribes to everything that is wanted.
     async fn begin(listener: &Listener, finder: &mut Finder, name: &str) -> Result<(Arc<Self>, Tasks), Over> {
         let topology = finder.find().await?;
-        let (mut publishers, mut subscribers) = (Vec::new(), Vec::new());
         let mut tasks = JoinSet::new();
+        let mut connections = Vec::new();
         for server in &topology.servers {
-            for (connections, reads) in
-                [(&mut publishers, Reads::NowAndThen), (&mut subscribers, Reads::AtOnce)]
-            {
-                connections.push(Connection::open(server, listener.clone(), reads, &mut tasks).await?);
-            }
+            connections
+                .push(Connection::open(server, listener.clone(), Reads::NowAndThen, &mut tasks).await?);
         }
-        let link = Arc::new(Self { listener: listener.clone(), topology, publishers, subscribers });
-        let begun = tokio::select! {
+        let publishers = Arc::new(Publishers { listener: listener.clone(), topology, connections });
+        let options = listener.direct_options.as_ref().filter(|_| publishers.topology.has_keys);
+        let direct = match options {
+            Some(options) => Some(Arc::new(Direct::new(Arc::clone(&publishers), options).await)),
+            None => None,
+        };
+        let hearing = Listener { direct: direct.clone(), ..listener.clone() };
+        let mut subscribers = Vec::new();
+        for server in &publishers.topology.servers {
+            subscribers.push(Connection::open(server, hearing.clone(), Reads::AtOnce, &mut tasks).await?);
+        }
+        let link = Arc::new(Self { listener: listener.clone(), publishers, subscribers, direct });
+        let begun = async {
+            link.greet(name).await?;
+            if let Some(direct) = &link.direct {
+                link.ask_for(&direct.channels()).await?;
+                direct.enter().await?;
+            }
+            Ok(())
+        };
+        let mut begun = tokio::select! {
             biased;
             over = first(&mut tasks) => Err(over),
-            begun = link.greet_and_subscribe(name) => begun,
+            begun = begun => begun,
         };
+        if begun.is_ok() {
+            if let Some(direct) = &link.direct {
+                tasks.spawn(Arc::clone(direct).run());
+            }
+            begun = tokio::select! {
+                biased;
+                over = first(&mut tasks) => Err(over),
+                begun = link.subscribe_to_all() => begun,
+            };
+        }
         if let Err(over) = begun {
             link.end(tasks).await;
             return Err(over);
         }
         for connection in link.connections() {
-            tasks.spawn(Arc::clone(connection).watch(link.topology.probe));
+            tasks.spawn(Arc::clone(connection).watch(link.publishers.topology.probe));
         }
         Ok((link, tasks))
     }
 
-    async fn greet_and_subscribe(&self, name: &str) -> Result<(), Over> {
-        for connections in [&self.publishers, &self.subscribers] {
-            for (connection, server) in connections.iter().zip(&self.topology.servers) {
-                let greeted = connection.greet(server, name, self.topology.probe);
+    async fn greet(&self, name: &str) -> Result<(), Over> {
+        let topology = &self.publishers.topology;
+        for connections in [&self.publishers.connections, &self.subscribers] {
+            for (connection, server) in connections.iter().zip(&topology.servers) {
+                let greeted = connection.greet(server, name, topology.probe);
                 let timed_out = Over::Timeout { server: Arc::clone(&connection.server) };
                 timeout(CONNECT_TIMEOUT, greeted).await.unwrap_or(Err(timed_out))?;
             }
         }
-        self.subscribe_to_all().await
+        Ok(())
     }
 
     fn connections(&self) -> impl Iterator<Item = &Arc<Connection>> {
-        self.publishers.iter().chain(&self.subscribers)
+        self.publishers.connections.iter().chain(&self.subscribers)
     }
 
     /// Serves until it is over, or the bus is closed and all that was published is answered for.
@@ -137,7 +169,10 @@ impl Link {
             let mut closing = self.listener.shared.closing.subscribe();
             // An error means that nobody can close it any more, so that it is closed.
             let _ = closing.wait_for(|closing| *closing).await;
-            for publisher in &self.publishers {
+            if let Some(direct) = &self.direct {
+                direct.leave().await;
+            }
+            for publisher in &self.publishers.connections {
                 publisher.all_answered().await;
             }
         };
@@ -151,19 +186,38 @@ impl Link {
     /// From here on the sink is told nothing by this link, and nobody waits for it.
     async fn end(&self, mut tasks: Tasks) {
         self.connections().for_each(|connection| connection.end());
+        if let Some(direct) = &self.direct {
+            direct.end();
+        }
         tasks.shutdown().await;
     }
 
     /// Sends a message on its way.
     pub fn publish(&self, channel: &str, message: &[u8]) -> Result<(), BusError> {
-        let command = if self.topology.sharded { "SPUBLISH" } else { "PUBLISH" };
-        let server = self.server_of(channel);
-        self.publishers[server].publish(command, channel, message, self.listener.shared.queue_limit)
+        match &self.direct {
+            Some(direct) => direct.publish(channel, message),
+            None => self.publishers.publish(channel, direct::FOR_ALL, message),
+        }
+    }
+
+    /// More threads hear by themselves.
+    pub fn tell_lanes(&self) {
+        if let Some(direct) = &self.direct {
+            direct.tell_lanes();
+        }
+    }
+
+    /// How many other nodes are reached without Redis.
+    pub fn reached_directly(&self) -> usize {
+        self.direct.as_ref().map_or(0, |direct| direct.reached())
     }
 
     /// See [`Bus::settle`](crate::bus::Bus::settle).
     pub async fn settle(&self) {
-        for connections in [&self.publishers, &self.subscribers] {
+        if let Some(direct) = &self.direct {
+            direct.settle().await;
+        }
+        for connections in [&self.publishers.connections, &self.subscribers] {
             // The answer comes behind all that was said before it.
             let asked: Vec<_> = connections.iter().map(|connection| connection.ask(&["PING"])).collect();
             for answer in asked {
@@ -210,17 +264,34 @@ impl Link {
 
     /// Asks for channels. What the server has confirmed is in force, and whoever waits for it is told.
     async fn subscribe(&self, asked: &[Asked]) -> Result<(), Over> {
-        for (server, asked) in self.by_server(asked, |(channel, _)| channel) {
+        for (server, asked) in self.by_server(asked, |asked| &asked.channel) {
             for chunk in asked.chunks(CHUNK) {
-                let names: Vec<_> = chunk.iter().map(|(channel, _)| Arc::clone(channel)).collect();
-                self.command(server, ["SUBSCRIBE", "SSUBSCRIBE"], &names).await?;
+                let names: Vec<_> = chunk.iter().map(|asked| Arc::clone(&asked.channel)).collect();
+                let by_redis = self.command(server, SUBSCRIBE, &names);
+                let directly = async {
+                    if let Some(direct) = &self.direct {
+                        direct.want(chunk).await;
+                    }
+                };
+                tokio::join!(by_redis, directly).0?;
                 self.listener.shared.channels().confirmed(chunk);
             }
         }
         Ok(())
     }
 
+    /// Asks for channels of the link's own.
+    async fn ask_for(&self, channels: &[Arc<str>]) -> Result<(), Over> {
+        for (server, channels) in self.by_server(channels, |channel| channel) {
+            self.command(server, SUBSCRIBE, &channels).await?;
+        }
+        Ok(())
+    }
+
     async fn unsubscribe(&self, channels: &[Arc<str>]) -> Result<(), Over> {
+        if let Some(direct) = self.direct.as_ref().filter(|_| !channels.is_empty()) {
+            direct.unwant(channels);
+        }
         for (server, channels) in self.by_server(channels, |channel| channel) {
             for chunk in channels.chunks(CHUNK) {
                 self.command(server, ["UNSUBSCRIBE", "SUNSUBSCRIBE"], chunk).await?;
@@ -233,16 +304,9 @@ impl Link {
     fn by_server<T: Clone>(&self, all: &[T], channel: impl Fn(&T) -> &str) -> Vec<(usize, Vec<T>)> {
         let mut parts = vec![Vec::new(); self.subscribers.len()];
         for one in all {
-            parts[self.server_of(channel(one))].push(one.clone());
+            parts[self.publishers.index_of(channel(one))].push(one.clone());
         }
         parts.into_iter().enumerate().filter(|(_, part)| !part.is_empty()).collect()
-    }
-
-    fn server_of(&self, channel: &str) -> usize {
-        match self.topology.servers.len() {
-            1 => 0,
-            _ => self.topology.server_of(&format!("{}{channel}", self.listener.prefix)),
-        }
     }
 
     /// Says it of all channels, and waits until the server has confirmed each. The classic command takes all of them at
@@ -254,7 +318,7 @@ impl Link {
         channels: &[Arc<str>],
     ) -> Result<(), Over> {
         let connection = &self.subscribers[server];
-        if !self.topology.sharded {
+        if !self.publishers.topology.sharded {
             return connection.about_channels(classic, channels).await;
         }
         let all: Vec<_> =

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Shared, add};
+use super::direct::{self, Direct};
+use super::{DirectOptions, Shared, add};
 use crate::bus::Sink;
 use crate::busy_poll::BusyPoll;
 
@@ -17,6 +18,9 @@ pub(super) struct Listener {
     /// What this bus's own messages begin with.
     pub origin: [u8; 8],
     pub busy_poll: Option<Arc<BusyPoll>>,
+    pub direct_options: Option<DirectOptions>,
+    /// What else listens, of who hears.
+    pub direct: Option<Arc<Direct>>,
 }
 
 impl Listener {
@@ -28,15 +32,31 @@ impl Listener {
         else {
             return;
         };
-        let Some(message) = payload.get(self.origin.len()..) else { return };
-        if payload.starts_with(&self.origin) {
+        let Some(payload) = payload.get(self.origin.len()..).filter(|_| !payload.starts_with(&self.origin))
+        else {
             return;
+        };
+        let message = match &self.direct {
+            Some(direct) => direct.sift(channel, payload),
+            None => direct::sift(payload),
+        };
+        if let Some(message) = message {
+            self.stay_awake();
+            // A copy: whoever keeps it must not keep all that was read with it.
+            self.tell(channel, Bytes::copy_from_slice(message));
         }
-        add(&self.shared.counters.received, 1);
+    }
+
+    /// Something came by the bus's own thread.
+    pub fn stay_awake(&self) {
         if let Some(busy_poll) = &self.busy_poll {
             busy_poll.something_came();
         }
-        // A copy: whoever keeps it must not keep all that was read with it.
-        self.sink.message(channel, Bytes::copy_from_slice(message));
+    }
+
+    /// Tells the sink of a message.
+    pub fn tell(&self, channel: &str, message: Bytes) {
+        add(&self.shared.counters.received, 1);
+        self.sink.message(channel, message);
     }
 }

@@ -10,18 +10,23 @@
 //! waits and what is to come back, `outgoing`); what comes is read by the bus's thread: messages at once, answers now and then
 //! (`stream`). What is subscribed is a table without I/O (`channels`); the link carries out what it says.
 //!
-//! Pub/sub is all that the bus uses: it writes no keys. It never blocks a caller, and never gives up.
+//! Where nodes reach each other, messages go past Redis (`direct`), and Redis holds one key for that: who is there. Otherwise pub/sub
+//! is all that the bus uses. It never blocks a caller, and never gives up.
 //!
 //! Beside it stand the sessions that nodes leave to each other (`sessions`), which are keys.
 
 mod channels;
 mod connection;
+mod direct;
+mod duty;
 pub(crate) mod keys;
 mod link;
 mod listener;
 mod outgoing;
 mod over;
+mod pending;
 mod probe;
+mod publishers;
 mod resp;
 mod sessions;
 mod stream;
@@ -29,6 +34,7 @@ mod target;
 mod topology;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
@@ -47,6 +53,7 @@ pub use self::target::UrlError;
 use self::topology::Finder;
 use super::{Bus, BusError, BusFuture, Sink};
 use crate::busy_poll::BusyPoll;
+use crate::turns;
 
 /// Which of Redis' two kinds of pub/sub is used. All nodes of a cluster must use the same: they do not hear each other
 /// otherwise.
@@ -82,6 +89,9 @@ pub struct RedisOptions {
     pub prefix: String,
     /// How the connections are named in `CLIENT LIST`.
     pub name: String,
+    /// Direct connections between the nodes; `None`: all messages go by Redis. Either all nodes that share a Redis have them, or
+    /// none: who has them leaves out whom it does not know.
+    pub direct: Option<DirectOptions>,
     /// How long the bus's thread stays awake after something came, in place of sleeping until more does: what comes then is
     /// heard sooner, at the price of the core's time. Zero: not at all.
     pub busy_poll: Duration,
@@ -96,8 +106,31 @@ impl Default for RedisOptions {
             queue_limit: 100_000,
             prefix: "socketio:".into(),
             name: "tokio-socketio".into(),
+            direct: None,
             busy_poll: Duration::ZERO,
         }
+    }
+}
+
+/// How a node takes part in direct connections. Where two nodes can't reach each other, what they tell each other goes by Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectOptions {
+    /// This node's name, unique among the nodes.
+    pub node: String,
+    /// Whether others may connect to this node. It listens on the address by which it reaches Redis, and others are told that;
+    /// where they reach it otherwise, see `advertise`.
+    pub listen: bool,
+    /// On which port; 0 for any.
+    pub port: u16,
+    /// By which address others reach this node, where it is another one than that by which this node reaches Redis. It then
+    /// listens on all its addresses.
+    pub advertise: Option<SocketAddr>,
+}
+
+impl DirectOptions {
+    /// Defaults for a node of this name: others may connect, on any port.
+    pub fn new(node: impl Into<String>) -> Self {
+        Self { node: node.into(), listen: true, port: 0, advertise: None }
     }
 }
 
@@ -110,8 +143,14 @@ pub struct RedisBusStats {
     pub commands: u64,
     /// Messages that Redis took.
     pub published: u64,
+    /// Messages that were sent directly, once for each node.
+    pub sent_directly: u64,
     /// Messages of others that came.
     pub received: u64,
+    /// Those of them that came directly.
+    pub received_directly: u64,
+    /// Other nodes that are reached directly now.
+    pub reached_directly: usize,
     /// Messages that were refused or lost because the link was down, or broke while they waited.
     pub dropped_down: u64,
     /// Messages that were refused because the queue was full.
@@ -124,7 +163,8 @@ pub struct RedisBusStats {
 
 /// One node's bus over Redis. Dropping it closes it.
 ///
-/// The sink is told by one thread. Messages may be told already before it is told that the link is restored. With classic
+/// The sink is told by a thread of the bus, and of what comes directly ([`RedisOptions::direct`]) by those that hear by
+/// themselves ([`Bus::hear_on`]). Messages may be told already before it is told that the link is restored. With classic
 /// pub/sub in a Redis Cluster, [`Bus::settle`] does not wait for what its servers have not told each other yet.
 pub struct RedisBus {
     shared: Arc<Shared>,
@@ -137,6 +177,8 @@ struct Shared {
     /// Where the bus was started: what is said on no shard is written there.
     runtime: Handle,
     channels: Mutex<Channels>,
+    /// Threads that may hear what they ask for by themselves.
+    threads: Mutex<Vec<(u16, Handle)>>,
     /// The channels have work for the link.
     work: Notify,
     counters: Counters,
@@ -157,7 +199,9 @@ enum Publishing {
 struct Counters {
     commands: AtomicU64,
     published: AtomicU64,
+    sent_directly: AtomicU64,
     received: AtomicU64,
+    received_directly: AtomicU64,
     dropped_down: AtomicU64,
     dropped_overloaded: AtomicU64,
     dropped_refused: AtomicU64,
@@ -177,6 +221,7 @@ impl Shared {
             publishing: RwLock::new(Publishing::Down),
             runtime: Handle::current(),
             channels: Mutex::new(Channels::new(linger)),
+            threads: Mutex::default(),
             work: Notify::new(),
             counters: Counters::default(),
             closing: watch::channel(false).0,
@@ -206,6 +251,10 @@ impl Shared {
         }
     }
 
+    fn threads(&self) -> MutexGuard<'_, Vec<(u16, Handle)>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn channels(&self) -> MutexGuard<'_, Channels> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -231,7 +280,15 @@ impl RedisBus {
             let _on = runtime.enter();
             BusyPoll::start(options.busy_poll)
         };
-        let listener = Listener { shared, sink, prefix: options.prefix.into(), origin, busy_poll };
+        let listener = Listener {
+            shared,
+            sink,
+            prefix: options.prefix.into(),
+            origin,
+            busy_poll,
+            direct_options: options.direct,
+            direct: None,
+        };
         let (tried, first) = oneshot::channel();
         let keeping = link::keep(listener, Finder::new(target, options.pubsub), options.name, tried);
         thread::Builder::new()
@@ -248,7 +305,9 @@ impl RedisBus {
         let Counters {
             commands,
             published,
+            sent_directly,
             received,
+            received_directly,
             dropped_down,
             dropped_overloaded,
             dropped_refused,
@@ -259,7 +318,13 @@ impl RedisBus {
             up: self.is_up(),
             commands: get(commands),
             published: get(published),
+            sent_directly: get(sent_directly),
             received: get(received),
+            received_directly: get(received_directly),
+            reached_directly: match &*self.shared.link() {
+                Publishing::Up(link) => link.reached_directly(),
+                _ => 0,
+            },
             dropped_down: get(dropped_down),
             dropped_overloaded: get(dropped_overloaded),
             dropped_refused: get(dropped_refused),
@@ -290,7 +355,7 @@ impl Bus for RedisBus {
     }
 
     fn subscribe(&self, channel: &str) -> BusFuture<Result<(), BusError>> {
-        let answer = self.shared.channels().subscribe(channel);
+        let answer = self.shared.channels().subscribe(channel, turns::here());
         match answer {
             Answer::Now(result) => Box::pin(std::future::ready(result)),
             Answer::Later(answer) => {
@@ -298,6 +363,13 @@ impl Bus for RedisBus {
                 // Nobody answers for a channel that was given up before it was in force.
                 Box::pin(async { answer.await.unwrap_or(Err(BusError::Down)) })
             }
+        }
+    }
+
+    fn hear_on(&self, thread: u16, runtime: Handle) {
+        self.shared.threads().push((thread, runtime));
+        if let Publishing::Up(link) = &*self.shared.link() {
+            link.tell_lanes();
         }
     }
 

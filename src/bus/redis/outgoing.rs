@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
 use super::over::Over;
+use super::pending::Pending;
 use super::resp::{self, Value};
 use crate::bus::BusError;
 
@@ -16,17 +17,9 @@ const MAX_BYTES: usize = 256 << 20;
 /// So many answers to messages are not left unread.
 const MAX_UNREAD: usize = 1024;
 
-/// A buffer that has grown beyond this is not kept when it is empty. 1 MiB.
-pub(super) const MAX_KEPT_BYTES: usize = 1 << 20;
-
 #[derive(Default)]
 pub(super) struct Outgoing {
-    bytes: Vec<u8>,
-    written: usize,
-    /// Who is about to write, a bit for each.
-    promised: u64,
-    /// The system takes no more for now.
-    stuck: bool,
+    pub pending: Pending,
     expected: VecDeque<Expected>,
     /// Messages that are not answered.
     publishing: usize,
@@ -67,20 +60,19 @@ impl Outgoing {
         let more: usize = arguments[2].iter().map(|part| part.len()).sum();
         // One message may be as large as it likes while nothing else waits.
         if self.publishing > 0
-            && (self.publishing >= limit || self.waiting().len().saturating_add(more) > MAX_BYTES)
+            && (self.publishing >= limit || self.pending.waiting().len().saturating_add(more) > MAX_BYTES)
         {
             return Err(BusError::Overloaded);
         }
-        resp::command(&mut self.bytes, arguments.len());
-        arguments.iter().for_each(|parts| resp::argument(&mut self.bytes, parts));
+        let out = self.pending.end();
+        resp::command(out, arguments.len());
+        arguments.iter().for_each(|parts| resp::argument(out, parts));
         self.publishing += 1;
         match self.expected.back_mut() {
             Some(Expected::Published(count)) => *count += 1,
             _ => self.expected.push_back(Expected::Published(1)),
         }
-        let is_new = self.promised & promise == 0;
-        self.promised |= promise;
-        Ok(is_new)
+        Ok(self.pending.promise(promise))
     }
 
     /// After a message: whether the answers are to be read before more of them come, or before `limit` refuses any.
@@ -98,47 +90,11 @@ impl Outgoing {
         if self.ended {
             return false;
         }
-        resp::command(&mut self.bytes, count);
-        arguments.for_each(|parts| resp::argument(&mut self.bytes, &parts));
+        let out = self.pending.end();
+        resp::command(out, count);
+        arguments.for_each(|parts| resp::argument(out, &parts));
         self.expected.push_back(expected);
         true
-    }
-
-    /// Somebody writes: all promises are kept by that.
-    pub fn begin_to_write(&mut self) {
-        (self.promised, self.stuck) = (0, false);
-    }
-
-    /// What is to be written.
-    pub fn waiting(&self) -> &[u8] {
-        &self.bytes[self.written..]
-    }
-
-    /// So much more was written.
-    pub fn wrote(&mut self, count: usize) {
-        self.written += count;
-        if self.written == self.bytes.len() {
-            self.forget();
-        }
-    }
-
-    /// What waits is not written any more.
-    pub fn forget(&mut self) {
-        self.written = 0;
-        self.bytes.clear();
-        self.bytes.shrink_to(MAX_KEPT_BYTES);
-    }
-
-    /// The system takes no more for now: whoever hears that it does again, writes for all.
-    pub fn be_stuck(&mut self) {
-        (self.promised, self.stuck) = (u64::MAX, true);
-        if self.written > self.bytes.len() / 2 {
-            self.bytes.drain(..std::mem::take(&mut self.written));
-        }
-    }
-
-    pub fn is_stuck(&self) -> bool {
-        self.stuck
     }
 
     /// How many messages are not answered.
@@ -191,33 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn each_promises_once_until_somebody_writes() {
+    fn the_last_answer_is_told_from_the_others() {
         let mut out = Outgoing::default();
         assert_eq!(
             [1, 1, 2].map(|promise| publish(&mut out, b"m", promise)),
             [Ok(true), Ok(false), Ok(true)]
         );
-        out.begin_to_write();
-        out.wrote(out.waiting().len());
         let answered = (0..3).map(|_| matches!(out.answered(), Answered::Published { is_last: true }));
         assert_eq!(answered.collect::<Vec<_>>(), [false, false, true]);
-        assert_eq!(publish(&mut out, b"m", 1), Ok(true));
-        out.be_stuck();
-        assert_eq!(publish(&mut out, b"m", 2), Ok(false), "it is taken care of");
-    }
-
-    #[test]
-    fn what_is_written_goes_and_what_waits_stays() {
-        let mut out = Outgoing::default();
-        publish(&mut out, b"first", 1).unwrap();
-        let all = out.waiting().to_vec();
-        for part in [1, 20] {
-            out.wrote(part);
-            out.be_stuck();
-        }
-        assert_eq!(out.waiting(), &all[21..]);
-        out.wrote(all.len() - 21);
-        assert_eq!((out.waiting(), out.publishing()), (&b""[..], 1));
     }
 
     #[test]
@@ -230,8 +167,8 @@ mod tests {
         let (mut out, large) = (Outgoing::default(), vec![0; MAX_BYTES / 2 + 1]);
         assert_eq!(publish(&mut out, &large, 1), Ok(true));
         assert_eq!(publish(&mut out, &large, 1), Err(BusError::Overloaded));
-        out.wrote(out.waiting().len());
-        assert_eq!(publish(&mut out, &large, 1), Ok(false));
+        out.pending.write(|bytes| Ok(bytes.len())).unwrap();
+        assert_eq!(publish(&mut out, &large, 1), Ok(true));
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub(crate) enum Over {
     NoServer,
     #[error("a task of the bus has failed: {error}")]
     Panic { error: JoinError },
+    #[error("Redis has forgotten this node, so that others may have left it out")]
+    Forgotten,
     #[error("it was closed")]
     Closed,
 }

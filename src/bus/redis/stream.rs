@@ -4,7 +4,7 @@
 //! is on its way, and take the core from those that it is for. What it says is fetched every now and then.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +76,15 @@ impl Writer {
             Self::AtOnce(half) => half.try_write(bytes),
             Self::NowAndThen(quiet) => (&quiet.socket).write(bytes),
         }
+    }
+
+    /// By which address of this machine the other end is reached.
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        let address = match self {
+            Self::AtOnce(half) => half.local_addr(),
+            Self::NowAndThen(quiet) => quiet.socket.local_addr(),
+        };
+        address.ok().map(|address| address.ip())
     }
 
     /// Waits until the system may take more.

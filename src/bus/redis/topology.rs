@@ -29,11 +29,13 @@ pub(super) struct Topology {
     slots: Option<HashMap<Slot, usize>>,
     pub sharded: bool,
     pub probe: Probe,
+    /// Keys are where channels are.
+    pub has_keys: bool,
 }
 
 impl Topology {
     fn of_one(server: ConnectionInfo, sharded: bool, probe: Probe) -> Self {
-        Self { servers: vec![server], slots: None, sharded, probe }
+        Self { servers: vec![server], slots: None, sharded, probe, has_keys: true }
     }
 
     /// The server that a channel, by its full name, is published and heard on.
@@ -198,10 +200,17 @@ async fn cluster(
         PubSubMode::Classic => false,
     };
     let topology = if sharded {
-        Topology { servers: masters.clone(), slots: Some(slots), sharded, probe: Probe::Cluster }
+        Topology {
+            servers: masters.clone(),
+            slots: Some(slots),
+            sharded,
+            probe: Probe::Cluster,
+            has_keys: true,
+        }
     } else {
-        // Any server takes and tells every message. That is for each attempt another one.
-        Topology::of_one(masters[attempt % masters.len()].clone(), sharded, Probe::Ping)
+        // Any server takes and tells every message, but not every key. That is for each attempt another one.
+        let any = masters[attempt % masters.len()].clone();
+        Topology { has_keys: false, ..Topology::of_one(any, sharded, Probe::Ping) }
     };
     Ok((topology, masters))
 }

@@ -31,7 +31,7 @@ use super::op::{Selection, Which};
 use super::{AckError, FromArgs};
 use crate::bus::wire::{self, Message};
 use crate::bus::{Bus, BusFuture, Sessions, Sink};
-use crate::ids::random_bytes;
+use crate::ids::{ShardId, random_bytes};
 
 pub(super) use self::answer::WayBack;
 pub(super) use self::events::OfNodes;
@@ -86,6 +86,8 @@ pub(crate) struct Cluster {
     records: Option<Records>,
     /// Where what has to wait goes on.
     runtime: Handle,
+    /// The shards that run.
+    shards: Mutex<Vec<(ShardId, Handle)>>,
 }
 
 impl Cluster {
@@ -101,6 +103,7 @@ impl Cluster {
             bus: OnceLock::new(),
             number: AtomicU64::new(0),
             questions: Mutex::default(),
+            shards: Mutex::default(),
             of_nodes,
             fresh: Mutex::default(),
             has_fresh: AtomicBool::new(false),
@@ -110,8 +113,12 @@ impl Cluster {
 
     /// The bus is there: this node shows itself, and goes on doing so.
     pub fn begin(self: &Arc<Self>, bus: Arc<dyn Bus>) {
-        if self.bus.set(bus.clone()).is_err() {
-            return;
+        {
+            let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.bus.set(bus.clone()).is_err() {
+                return;
+            }
+            shards.iter().for_each(|(shard, runtime)| bus.hear_on(*shard, runtime.clone()));
         }
         let subscribed = [bus.subscribe(channel::ALL), bus.subscribe(&channel::of_node(&self.node))];
         let cluster = Arc::downgrade(self);
@@ -137,6 +144,15 @@ impl Cluster {
                 tokio::time::sleep(every).await;
             }
         });
+    }
+
+    /// A shard runs, on this thread.
+    pub fn shard_runs(&self, shard: ShardId) {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.bus() {
+            Some(bus) => bus.hear_on(shard, Handle::current()),
+            None => shards.push((shard, Handle::current())),
+        }
     }
 
     /// The names of the other nodes, as far as they were heard of lately.

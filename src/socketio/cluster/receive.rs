@@ -19,6 +19,7 @@ use crate::ids::{Offset, Pid};
 use crate::proto::sio::Kind;
 use crate::socketio::encode::Body;
 use crate::socketio::io::IoInner;
+use crate::socketio::local;
 use crate::socketio::op::{Frames, Op, Selection, Target, Which};
 use crate::socketio::recovery::{Claim, Claimer, Content};
 use crate::socketio::{Args, RemoteSocket};
@@ -39,7 +40,8 @@ impl Sink for Receiver {
     fn message(&self, _: &str, message: Bytes) {
         let (Some(io), Some(cluster)) = (self.io.upgrade(), self.cluster.upgrade()) else { return };
         match Message::decode(&message) {
-            Ok(message) => receive(&io, &cluster, message),
+            // Shards, too, may tell what came, and others tell what came before.
+            Ok(message) => local::by_mail(|| receive(&io, &cluster, message)),
             Err(error) => tracing::debug!(%error, "a message of another node is not understood"),
         }
     }

@@ -116,6 +116,9 @@ impl Hub {
     /// The hub of a shard.
     pub(super) fn new(id: ShardId, io: Arc<IoInner>) -> Self {
         local::enter(io.address(), id);
+        if let Some(cluster) = io.cluster() {
+            cluster.shard_runs(id);
+        }
         let recovery = Recovery::new(&io);
         Hub {
             id,

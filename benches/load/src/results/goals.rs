@@ -79,7 +79,7 @@ use Bound::{AtLeast, AtMost, Equal, Flat, Of, OfBestPeer, OfFloor, ShareOf};
 /// The work's key, the goal in words, the figure and its bound.
 type Goal = (&'static str, &'static str, Figure, Bound);
 
-const GOALS: [Goal; 32] = [
+const GOALS: [Goal; 33] = [
     ("idle", "idle WebSocket connection: at most 1.5 KiB", Rss, AtMost(1536.0)),
     ("idle", "5 times less than any peer", Rss, OfBestPeer(0.2)),
     ("idle-polling", "idle polling session: at most 3 KiB", Rss, AtMost(3072.0)),
@@ -121,6 +121,12 @@ const GOALS: [Goal; 32] = [
     ),
     // A few in a thousand are what the nodes tell each other of themselves meanwhile.
     ("cross-node", "at most 1 Redis command", Named("redis_commands_per_message"), AtMost(1.01)),
+    (
+        "redis-connects",
+        "at most 2 Redis commands for a connect, also for one that comes alone",
+        Named("redis_commands_of_a_lone_connect"),
+        AtMost(2.05),
+    ),
     (
         "stored",
         "acked messages, node to node: at least half of the rows that the database takes by itself",
