@@ -13,7 +13,7 @@ use crate::{Options, Work, report};
 const OF_CONNECTS: [&str; 8] =
     ["subscribe", "ssubscribe", "publish", "spublish", "evalsha", "eval", "zadd", "hset"];
 /// How long it is watched what Redis is told when nobody connects: renewals of leases, and what keeps links alive.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(20);
 
 pub async fn run(options: &Options) -> Result<()> {
     let before = calls(&options.redis).await?;
@@ -21,7 +21,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let idle = difference(&before, &calls(&options.redis).await?);
     let idle_per_second = of_connects(&idle) / IDLE.as_secs_f64();
     for (what, figure, count, together) in [
-        ("one by one", "redis_commands_of_a_lone_connect", 60, 1),
+        ("one by one", "redis_commands_of_a_lone_connect", 200, 1),
         ("50 at a time", "redis_commands_of_each_connect", 1000, 50),
         ("200 at a time", "redis_commands_of_each_connect", 2000, 200),
     ] {

@@ -209,7 +209,7 @@ impl Intakes {
         let wish = |intake: &Arc<Intake>| {
             let of_it = (intake.from, intake.peer);
             let has = |lane: u16| {
-                self.all.iter().any(|it| it.lane == lane && (it.from, it.peer) == of_it && it.is_open())
+                self.all.iter().any(|it| it.lane == lane && (it.from, it.peer) == of_it && it.is_used())
             };
             let is_mine = |lane: u16| lane == intake.lane || intake.lane == 0 && !has(lane);
             let add = new.iter().filter(|(lane, _)| is_mine(**lane)).flat_map(|(_, hashes)| hashes).copied();

@@ -121,8 +121,10 @@ impl Intake {
         });
     }
 
-    pub fn is_open(&self) -> bool {
-        self.state.borrow().stage == Stage::Open
+    /// Whether the other end uses it: one that has given up dialing does not know yet that it is here.
+    pub fn is_used(&self) -> bool {
+        let state = self.state.borrow();
+        state.stage == Stage::Open && state.heeded > 0
     }
 
     /// It ends, once what has come is heard.
@@ -146,9 +148,13 @@ impl Intake {
         self.say(Frame::Heard { count, stamp });
     }
 
-    /// Says that this node leaves, and waits until the other end has heard it.
-    pub async fn leave(&self) {
+    /// Says that this node leaves.
+    pub fn leave(&self) {
         self.say(Frame::Bye);
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&self) {
         self.heeds(u64::MAX).await;
     }
 }
@@ -277,6 +283,9 @@ impl Serving {
                 match frame {
                     Ok(Frame::Message { number, channel, message }) => {
                         (unsaid, unsaid_bytes) = (unsaid + 1, unsaid_bytes + message.len());
+                        if intake.lane == 0 {
+                            direct.stay_awake();
+                        }
                         // A part of what was read must not keep all of it, should it have to wait.
                         let message = (Bytes::copy_from_slice(&channel), Bytes::copy_from_slice(&message));
                         if !intake.order.take(number, message, |message| direct.hear(message)) {
@@ -306,12 +315,7 @@ impl Serving {
                 Ok(0) => return,
                 // The other end may not know yet.
                 Err(_) => return sleep(GOOD_FOR).await,
-                Ok(_) => {
-                    came.send_replace(Instant::now());
-                    if intake.lane == 0 {
-                        direct.stay_awake();
-                    }
-                }
+                Ok(_) => drop(came.send_replace(Instant::now())),
             }
         }
     }

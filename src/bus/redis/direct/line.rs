@@ -35,8 +35,8 @@ const ASK_AFTER_BYTES: usize = 256 << 10;
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// More threads that hear by themselves are not believed.
 const MAX_LANES: u16 = 1024;
-/// What may be unheard at most, in bytes. 64 MiB.
-const MAX_UNHEARD_BYTES: usize = 64 << 20;
+/// What may be unheard at most, in bytes: Redis, by which it goes then, gives up subscribers who have 32 MB before them. 8 MiB.
+const MAX_UNHEARD_BYTES: usize = 8 << 20;
 
 pub struct Line {
     pub peer: Arc<Peer>,
@@ -88,6 +88,11 @@ impl Peer {
         let line = lines.get(wishes.lanes.get(&hash)?)?;
         wishes.sent += 1;
         Some((line, wishes.sent))
+    }
+
+    /// Whether it wants what has this hash.
+    pub fn wants(&self, hash: u64) -> bool {
+        self.wishes().lanes.contains_key(&hash)
     }
 
     pub fn lanes(&self) -> watch::Receiver<u16> {
@@ -178,7 +183,8 @@ impl Line {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a message; `limit`: how many may be unheard. `false`: too many are, and the line is to be cut.
+    /// Sends a message; `limit`: how many may wait for Redis, of which a quarter may be unheard. `false`: too many are, and the line is
+    /// to be cut.
     pub fn publish(self: &Arc<Self>, number: u64, message: Shared, limit: usize) -> bool {
         let mut out = self.lock();
         message.encode(number, out.pending.end());
@@ -191,8 +197,8 @@ impl Line {
             Frame::Ping { stamp: self.now() }.encode(out.pending.end());
         }
         out.unheard.push_back((number, message));
-        let is_fine =
-            out.unheard.len() <= limit && (out.unheard_bytes <= MAX_UNHEARD_BYTES || out.unheard.len() < 2);
+        let is_fine = out.unheard.len() <= limit.div_ceil(4)
+            && (out.unheard_bytes <= MAX_UNHEARD_BYTES || out.unheard.len() < 2);
         let is_new = out.pending.promise(duty::bit());
         drop(out);
         if is_new {
@@ -418,10 +424,10 @@ mod tests {
         let peer = Peer::new(2, 1);
         let (line, _stream) = line(&peer, 0).await;
         for number in 1..=5 {
-            assert!(line.publish(number, Shared::new("x", b"m"), 10));
+            assert!(line.publish(number, Shared::new("x", b"m"), 20));
         }
         line.handle(Frame::Heard { count: 2, stamp: 0 }).unwrap();
-        let more = (6..=9).map(|number| line.publish(number, Shared::new("x", b"m"), 6));
+        let more = (6..=9).map(|number| line.publish(number, Shared::new("x", b"m"), 24));
         assert_eq!(more.collect::<Vec<_>>(), [true, true, true, false], "seven are more than six");
         assert_eq!(line.handle(Frame::Heard { count: 10, stamp: 0 }), Err(End::Broken), "more than was sent");
         let heard = tokio::spawn({

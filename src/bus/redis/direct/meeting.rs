@@ -14,26 +14,27 @@ use tracing::{debug, info, warn};
 use super::frame::Token;
 use super::line::{End, Line, Peer, Reading};
 use super::registry::{self, Entry, Renewal};
-use super::{Direct, FIRST_PAUSE, FOR_ALL, Id, NUDGE, TRUST};
+use super::{Direct, FIRST_PAUSE, FOR_ALL, Id, NUDGE, STALE, TRUST};
 use crate::bus::redis::connection::is_over;
 use crate::bus::redis::over::Over;
 use crate::bus::redis::resp::Value;
 
 /// How often the registry is read.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
-/// Who has not renewed its entry for so long does not trust what it has read. Longer than [`TRUST`], for clocks are not one.
-const STALE: Duration = Duration::from_secs(4);
 /// The longest pause between two attempts to reach a node; each is twice as long as the last.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a node waits for the others to know it.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 impl Direct {
     /// Enters the registry, and waits until all that are there know it. To be called once this node's channels are in force. Where
-    /// Redis is full, it is entered later: the others can't leave Redis out for long then either.
+    /// Redis takes no writes, as when it is full, it is entered later: the others can't leave Redis out for long then either.
     pub async fn enter(&self) -> Result<(), Over> {
         match self.renew().await {
             Ok(Renewal { number, .. }) => self.wait_until_known(number).await,
-            Err(Over::Refused { error, .. }) if error.starts_with("OOM") => {
+            Err(Over::Refused { error, .. }) if takes_no_writes(&error) => {
                 warn!(error, "direct connections between nodes have to wait");
+                sleep(STALE).await;
                 Ok(())
             }
             Err(over) => Err(over),
@@ -42,14 +43,24 @@ impl Direct {
 
     /// Waits until all that may leave Redis out have seen a renewal.
     async fn wait_until_known(&self, number: u64) -> Result<(), Over> {
-        let mut pause = Duration::from_millis(2);
+        let (began, mut pause) = (Instant::now(), Duration::from_millis(2));
         let mut others = self.routes().members.values().cloned().collect::<Vec<_>>();
-        while others.iter().any(|other| other.seen < number && other.age < STALE) {
+        let is_unaware = |other: &Entry| other.seen < number && other.age < STALE;
+        while others.iter().any(is_unaware) && !self.routes().closed {
+            if began.elapsed() > LONGEST_WAIT {
+                warn!("another node does not say that it knows this one, and may leave it out at first");
+                self.gap.notify_one();
+                break;
+            }
             // It is only to be quicker: each of them looks every now and then.
             let _ = self.publishers.publish(NUDGE, FOR_ALL, &[]);
             sleep(pause).await;
             pause = Duration::from_millis(100).min(pause * 2);
-            others = self.renew().await?.others;
+            others = match self.renew().await {
+                Ok(renewal) => renewal.others,
+                Err(Over::Refused { error, .. }) if takes_no_writes(&error) => others,
+                Err(over) => return Err(over),
+            };
         }
         Ok(())
     }
@@ -109,7 +120,7 @@ impl Direct {
             }
             let was_entered = self.is_entered.load(Ordering::Relaxed);
             has_news = match self.renew().await {
-                Ok(Renewal { number, .. }) if !was_entered => {
+                Ok(Renewal { number, .. }) if !was_entered && !self.routes().closed => {
                     if let Err(over) = self.wait_until_known(number).await {
                         return over;
                     }
@@ -137,7 +148,7 @@ impl Direct {
     /// Reaches another node for as long as that is there.
     async fn keep_peer(self: Arc<Self>, Entry { id, address, token, .. }: Entry) {
         let Some(address) = address else { return };
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut is_told) = (FIRST_PAUSE, false);
         while self.is_there(id) {
             let peer = Peer::new(id, self.last_peer.fetch_add(1, Ordering::Relaxed) + 1);
             match self.dial(address, token, &peer, 0).await {
@@ -155,9 +166,9 @@ impl Direct {
                         pause = FIRST_PAUSE;
                     }
                 }
-                Err(error) if pause == LONGEST_PAUSE => {
+                Err(error) if pause == LONGEST_PAUSE && !is_told => {
                     info!(%address, %error, "another node can't be reached directly; its messages go by Redis");
-                    sleep(LONGEST_PAUSE * 5).await;
+                    is_told = true;
                 }
                 Err(error) => debug!(%address, %error, "another node can't be reached directly yet"),
             }
@@ -202,4 +213,9 @@ impl Direct {
         let runtime = self.listener.shared.runtime.clone();
         Line::dial(address, (self.id, token), peer, lane, runtime).await
     }
+}
+
+/// Whether a refusal is one of all writes, of whoever. Before Redis 7 it stands within another text.
+fn takes_no_writes(error: &str) -> bool {
+    ["OOM", "MISCONF", "NOREPLICAS"].iter().any(|word| error.contains(word))
 }

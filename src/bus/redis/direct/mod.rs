@@ -11,8 +11,9 @@
 //!
 //! What was asked for is in force once every line that may be used heeds it. A line may be used only while the other end answers,
 //! and Redis may be left out only by who has read the registry a moment ago ([`TRUST`]); a newcomer begins when all others have
-//! seen it there. So no node that can't be reached, or sleeps, or wakes up, leaves anybody out. Who finds itself forgotten in the
-//! registry may have been left out: its link is over.
+//! seen it there. So no node that can't be reached, or was stopped, or goes on, leaves anybody out; only one on a machine that was
+//! asleep, whose clock was, too, may leave out a newcomer of that time, for a second. Who finds itself forgotten in the registry may
+//! have been left out: its link is over.
 //!
 //! A node's threads that hear by themselves ([`Bus::hear_on`](crate::bus::Bus::hear_on)) have a line each, their **lane**, and are
 //! sent by it what they have asked for first; so what comes wakes one thread in place of two. All lanes of a node together are told
@@ -60,6 +61,8 @@ pub(super) type Id = u64;
 const READ_BYTES: usize = 64 << 10;
 /// For how long what was read there is trusted.
 const TRUST: Duration = Duration::from_secs(3);
+/// Who has not renewed its entry for so long does not trust what it has read. Longer than [`TRUST`], for clocks are not one.
+const STALE: Duration = Duration::from_secs(4);
 /// The pause before another attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long the others may take to hear what was sent before this node leaves.
@@ -163,8 +166,12 @@ impl Direct {
         }
         let wishes: Vec<_> =
             self.intakes().all.iter().map(|it| (Arc::clone(it), it.want(Vec::new()))).collect();
-        for (intake, wish) in wishes {
-            intake.heeds(wish).await;
+        for (intake, wish) in &wishes {
+            intake.heeds(*wish).await;
+        }
+        // What came by one lane may wait for what another has brought by now.
+        for (intake, _) in &wishes {
+            intake.order.settle().await;
         }
     }
 
@@ -185,7 +192,8 @@ impl Direct {
             std::mem::take(&mut routes.peers)
         };
         peers.iter().flat_map(|reached| reached.lines.values()).for_each(|line| drop(line.end()));
-        for intake in &self.intakes().all {
+        let intakes = self.intakes().all.clone();
+        for intake in intakes {
             intake.order.end();
             intake.close();
         }
@@ -218,9 +226,10 @@ impl Direct {
             peers.iter().for_each(|peer| self.cut(peer, End::Broken));
         }
         let intakes = self.intakes().all.clone();
+        intakes.iter().for_each(|intake| intake.leave());
         let left = async {
             for intake in &intakes {
-                intake.leave().await;
+                intake.ended().await;
             }
         };
         let _ = timeout(LEAVE_TIMEOUT, left).await;

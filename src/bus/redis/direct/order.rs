@@ -4,27 +4,39 @@
 //! dropped.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::time::sleep;
 
 /// What may wait at most, in bytes. 64 MiB.
 const MAX_WAITING_BYTES: usize = 64 << 20;
+/// How long a fence waits for what was numbered before, and is on its way.
+const LONGEST_SETTLING: Duration = Duration::from_secs(1);
 
 /// A channel, and what came on it.
 pub type Message = (Bytes, Bytes);
 
 #[derive(Default)]
-pub struct Order(Mutex<State>);
+pub struct Order {
+    state: Mutex<State>,
+    /// Told when nobody tells any more.
+    is_quiet: Condvar,
+}
 
 #[derive(Default)]
 struct State {
     /// Redis has told that what comes from now on does not come by it.
     is_begun: bool,
-    /// How many were told.
+    /// How many were told, or are being told.
     told: u64,
+    /// How many of them the sink has come back from.
+    finished: u64,
     waiting: BTreeMap<u64, Message>,
     waiting_bytes: usize,
+    /// A thread tells, and goes on until nothing is next: others leave it what they bring, and do not wait.
+    is_telling: bool,
     /// Nothing is told any more.
     is_over: bool,
 }
@@ -32,70 +44,115 @@ struct State {
 impl Order {
     /// From now on messages are told.
     pub fn begin(&self, tell: impl FnMut(Message)) {
-        self.go_on(|state| state.is_begun = true, tell);
+        self.lock().is_begun = true;
+        self.go_on(tell);
     }
 
     /// A message came, by its number from 1. `false`: too much waits for others.
     pub fn take(&self, number: u64, message: Message, tell: impl FnMut(Message)) -> bool {
-        let note = |state: &mut State| {
-            if number > state.told {
-                state.waiting_bytes += size_of(&message);
-                let former = state.waiting.insert(number, message);
-                state.waiting_bytes -= former.as_ref().map_or(0, size_of);
+        let fits = {
+            let mut state = self.lock();
+            if state.is_over || number <= state.told {
+                return true;
             }
+            state.waiting_bytes += size_of(&message);
+            let former = state.waiting.insert(number, message);
+            state.waiting_bytes -= former.as_ref().map_or(0, size_of);
+            state.waiting_bytes <= MAX_WAITING_BYTES
         };
-        self.go_on(note, tell)
+        self.go_on(tell);
+        fits || self.lock().waiting_bytes <= MAX_WAITING_BYTES
     }
 
-    /// What has not come by now does not come any more: what waits for it is told. Whether anything was missing.
+    /// What has not come by now does not come any more: what waits for it is told, by the time this returns. Whether anything was
+    /// missing.
     pub fn give_up_holes(&self, mut tell: impl FnMut(Message)) -> bool {
         let mut had_holes = false;
         loop {
-            let skip = |state: &mut State| {
+            {
+                let mut state = self.lock_when_quiet();
                 // It may never have begun.
                 state.is_begun = true;
-                if let Some(first) = state.waiting.first_key_value().map(|(number, _)| *number) {
-                    had_holes |= state.told < first - 1;
-                    state.told = first - 1;
-                }
-            };
-            self.go_on(skip, &mut tell);
-            if self.lock().waiting.is_empty() {
-                return had_holes;
+                let Some(first) = state.waiting.first_key_value().map(|(number, _)| *number) else {
+                    return had_holes;
+                };
+                had_holes |= state.told < first - 1;
+                state.told = first - 1;
             }
+            self.go_on(&mut tell);
         }
     }
 
-    /// From now on nothing is told.
+    /// From when this returns on nothing is told.
     pub fn end(&self) {
-        let mut state = self.lock();
+        let mut state = self.lock_when_quiet();
         state.is_over = true;
         state.waiting.clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A sink that has panicked was told of its message.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until what waits now is told. It comes soon, or not at all.
+    pub async fn settle(&self) {
+        let until = {
+            let state = self.lock();
+            state.waiting.last_key_value().map_or(state.told, |(number, _)| *number)
+        };
+        let began = Instant::now();
+        let is_settled = |state: &State| state.finished >= until || state.is_over;
+        while began.elapsed() < LONGEST_SETTLING && !is_settled(&self.lock()) {
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 
-    /// Under the lock, for only so is the order that of telling.
-    fn go_on(&self, note: impl FnOnce(&mut State), mut tell: impl FnMut(Message)) -> bool {
-        let mut state = self.lock();
-        if state.is_over {
-            return true;
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_when_quiet(&self) -> MutexGuard<'_, State> {
+        let state = self.is_quiet.wait_while(self.lock(), |state| state.is_telling);
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what is next, until nothing is, unless another thread does.
+    fn go_on(&self, mut tell: impl FnMut(Message)) {
+        if std::mem::replace(&mut self.lock().is_telling, true) {
+            return;
         }
-        note(&mut state);
-        while state.is_begun
-            && let Some(message) = {
-                let next = state.told + 1;
-                state.waiting.remove(&next)
-            }
-        {
-            state.told += 1;
-            state.waiting_bytes -= size_of(&message);
+        let telling = Telling(self);
+        while let Some(message) = telling.next() {
             tell(message);
         }
-        state.waiting_bytes <= MAX_WAITING_BYTES
+    }
+}
+
+/// A thread that tells, until there is no next message, or its sink has panicked.
+struct Telling<'a>(&'a Order);
+
+impl Telling<'_> {
+    /// The next message. None: from here on another thread may tell.
+    fn next(&self) -> Option<Message> {
+        let mut state = self.0.lock();
+        state.finished = state.told;
+        let next = state.told + 1;
+        let message = if state.is_begun { state.waiting.remove(&next) } else { None };
+        match &message {
+            None => state.is_telling = false,
+            Some(message) => {
+                state.told = next;
+                state.waiting_bytes -= size_of(message);
+            }
+        }
+        message
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut state = self.0.lock();
+            (state.finished, state.is_telling) = (state.told, false);
+        }
+        self.0.is_quiet.notify_all();
     }
 }
 
@@ -143,6 +200,25 @@ mod tests {
         order.begin(|_| ());
         assert!(take(1), "all were told");
         assert!(take(9) && !take(8));
+    }
+
+    #[test]
+    fn who_finds_another_telling_does_not_wait_for_it() {
+        let order = Order::default();
+        order.begin(|_| ());
+        let (mut all, mut by_another) = (Vec::new(), 0);
+        order.take(1, message(1), |(_, text)| {
+            if all.is_empty() {
+                // Another thread, while this one tells.
+                order.take(2, message(2), |_| by_another += 1);
+            }
+            all.push(text);
+        });
+        assert_eq!((all, by_another), (vec![Bytes::from("1"), Bytes::from("2")], 0));
+        // One that panics leaves nobody behind.
+        let panics = std::panic::AssertUnwindSafe(|| order.take(3, message(3), |_| panic!("on purpose")));
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert_eq!(told(&order, [4]), [4]);
     }
 
     #[test]

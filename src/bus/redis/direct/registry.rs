@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Id;
 use super::frame::Token;
+use super::{Id, STALE};
 use crate::bus::redis::resp::Value;
 
 /// How long an entry lasts that is not renewed, by Redis' clock. A node that sleeps for less is still there for the others.
@@ -17,7 +17,8 @@ const TTL: Duration = Duration::from_secs(60);
 pub const KEY: &str = "direct";
 
 /// KEYS: the hash. ARGV: an id; the hash of the node's name; up to which renewal it has seen; where it is reached, or `-`; its token;
-/// how long this lasts in milliseconds; `1` to forget who had the name before. Answers with the number of this renewal and whether
+/// how long this lasts in milliseconds; `1` to forget who had the name before; how late, in milliseconds, who has not renewed its own
+/// can't say that others are gone, for writes may have been refused to all. Answers with the number of this renewal and whether
 /// the entry was there before, and with a line for each of the others.
 const RENEW: &str = r"
 local time = redis.call('TIME')
@@ -25,6 +26,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local number = redis.call('HINCRBY', KEYS[1], 'renewals', 1)
 local was_there = 0
 local lines = {}
+local former = redis.call('HGET', KEYS[1], ARGV[1])
+local renewed_before = former and string.match(former, '^(%d+) ')
+local may_judge = renewed_before and now - renewed_before < tonumber(ARGV[8])
 local all = redis.call('HGETALL', KEYS[1])
 for at = 1, #all, 2 do
   local renewed, name, rest = string.match(all[at + 1], '^(%d+) (%x+) (.+)$')
@@ -32,7 +36,7 @@ for at = 1, #all, 2 do
     was_there = 1
   elseif renewed then
     local age = now - renewed
-    if age > tonumber(ARGV[6]) or (ARGV[7] == '1' and name == ARGV[2]) then
+    if (may_judge and age > tonumber(ARGV[6])) or (ARGV[7] == '1' and name == ARGV[2]) then
       redis.call('HDEL', KEYS[1], all[at])
     else
       table.insert(lines, string.format('%s %d %s', all[at], math.max(age, 0), rest))
@@ -77,15 +81,15 @@ pub struct Entry {
 
 impl Own {
     /// The command that renews it, of who has seen so many renewals; `key` with its prefix.
-    pub fn renew(&self, key: &str, seen: u64, is_first: bool) -> [String; 11] {
+    pub fn renew(&self, key: &str, seen: u64, is_first: bool) -> [String; 12] {
         let text = |text: &str| text.to_owned();
         let address = self.address.map_or("-".into(), |address| address.to_string());
         let [id, name] = [self.id, self.name].map(|number| format!("{number:016x}"));
         let token = format!("{:032x}", u128::from_be_bytes(self.token));
         let first = if is_first { "1" } else { "0" };
-        let ttl = TTL.as_millis().to_string();
+        let [ttl, stale] = [TTL, STALE].map(|time| time.as_millis().to_string());
         let [seen, one] = [seen, 1].map(|number| number.to_string());
-        [text("EVAL"), text(RENEW), one, text(key), id, name, seen, address, token, ttl, text(first)]
+        [text("EVAL"), text(RENEW), one, text(key), id, name, seen, address, token, ttl, text(first), stale]
     }
 
     /// The command that ends it.

@@ -78,13 +78,17 @@ impl Direct {
             if routes.is_partial || routes.trusted_until.is_none_or(|until| until <= now) {
                 self.publishers.publish(channel, &routes.reached, message)?;
             }
-            let (hash, mut shared) = (frame::hash(channel), None::<Shared>);
+            let hash = frame::hash(channel);
+            if !routes.peers.iter().any(|reached| reached.peer.wants(hash)) {
+                return Ok(());
+            }
+            // Before it has a number, for what has the next one waits for it.
+            let shared = Shared::new(channel, message);
             let (mut sent, mut too_slow) = (0, None);
             for Reached { peer, lines } in &routes.peers {
                 let Some((line, number)) = peer.next(hash, lines) else { continue };
-                let shared = shared.get_or_insert_with(|| Shared::new(channel, message)).clone();
                 sent += 1;
-                if !line.publish(number, shared, self.publishers.limit()) {
+                if !line.publish(number, shared.clone(), self.publishers.limit()) {
                     too_slow = Some(Arc::clone(peer));
                 }
             }
