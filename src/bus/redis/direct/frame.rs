@@ -234,6 +234,8 @@ pub fn hash(channel: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn all() -> Vec<Frame> {
@@ -295,6 +297,38 @@ mod tests {
                 shorter[..HEAD].copy_from_slice(&length.to_be_bytes());
                 let _ = read(&shorter, MAX);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_the_same_however_it_is_cut(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            kinds in proptest::collection::vec(proptest::sample::select(&b"HVQMTPWLAB"[..]), 1..4),
+            step in 1..20_usize,
+        ) {
+            // Frames of kinds that there are, of whatever content.
+            let mut all = Vec::new();
+            for (kind, content) in kinds.iter().zip(bytes.chunks(70)) {
+                all.put_u32(1 + content.len() as u32);
+                all.put_u8(*kind);
+                all.put_slice(content);
+            }
+            let read = |step: usize| {
+                let (mut input, mut frames) = (BytesMut::new(), Vec::new());
+                for chunk in all.chunks(step) {
+                    input.extend_from_slice(chunk);
+                    loop {
+                        match Frame::decode(&mut input, MAX) {
+                            Ok(Some(frame)) => frames.push(frame),
+                            Ok(None) => break,
+                            Err(error) => return (frames, Some(error)),
+                        }
+                    }
+                }
+                (frames, None)
+            };
+            prop_assert_eq!(read(step), read(usize::MAX));
         }
     }
 
