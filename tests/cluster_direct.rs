@@ -1,6 +1,7 @@
 //! Servers as nodes of a cluster that reach each other past Redis: each shard hears what it has asked for by itself.
 #![cfg(feature = "redis")]
 
+#[allow(dead_code, reason = "each test file uses its own part of this")]
 #[path = "support/redis.rs"]
 mod redis;
 mod support;
