@@ -90,17 +90,22 @@ async fn hears(node: &Node, room: &str, client: &mut Client) {
     while client.text().await != last {}
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_node_says_is_in_order_whichever_shards_hear_it() {
-    let redis = RedisServer::start();
-    let nodes = nodes(&redis, 2).await;
+/// Clients of the second node, each the first one in `room N`, on a shard of its own.
+async fn client_of_each_shard(nodes: &[Node]) -> Vec<Client> {
     let mut clients = Client::join_on_each_shard(nodes[1].address(), SHARDS).await;
-    // Each room is asked for first by another shard.
     for (n, client) in clients.iter_mut().enumerate() {
         let room = format!("room {n}");
         join(client, &room).await;
         hears(&nodes[0], &room, client).await;
     }
+    clients
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_says_is_in_order_whichever_shards_hear_it() {
+    let redis = RedisServer::start();
+    let nodes = nodes(&redis, 2).await;
+    let mut clients = client_of_each_shard(&nodes).await;
     for client in &mut clients {
         for n in 0..SHARDS {
             join(client, &format!("room {n}")).await;
@@ -122,11 +127,7 @@ async fn what_a_node_says_is_in_order_whichever_shards_hear_it() {
 async fn an_event_for_rooms_of_several_shards_comes_once() {
     let redis = RedisServer::start();
     let nodes = nodes(&redis, 2).await;
-    let mut clients = Client::join_on_each_shard(nodes[1].address(), SHARDS).await;
-    for (n, client) in clients.iter_mut().enumerate() {
-        join(client, &format!("room {n}")).await;
-        hears(&nodes[0], &format!("room {n}"), client).await;
-    }
+    let mut clients = client_of_each_shard(&nodes).await;
     for n in 0..100 {
         nodes[0].io.to("room 0").to("room 1").to("room 2").emit("said", n);
     }

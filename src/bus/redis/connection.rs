@@ -22,7 +22,7 @@ use super::over::{CONNECT_TIMEOUT, Over, SILENCE};
 use super::pending::MAX_KEPT_BYTES;
 use super::probe::Probe;
 use super::resp::{self, Value};
-use super::stream::{self, Reader, Reads, Writer};
+use super::stream::{self, Outlet, Reader, Reads};
 use super::topology::name_of;
 use crate::bus::BusError;
 
@@ -35,10 +35,8 @@ const OVER: [&str; 7] = ["MOVED", "ASK", "CLUSTERDOWN", "READONLY", "MASTERDOWN"
 pub(super) struct Connection {
     pub server: Arc<str>,
     listener: Listener,
-    writer: Writer,
+    outlet: Outlet,
     outgoing: Mutex<Outgoing>,
-    /// Told when the system takes no more for now.
-    stuck: Notify,
     /// Told when all that was published is answered.
     all_answered: Notify,
     opened: Instant,
@@ -64,9 +62,8 @@ impl Connection {
         let connection = Arc::new(Self {
             server,
             listener,
-            writer,
+            outlet: Outlet::new(writer),
             outgoing: Mutex::default(),
-            stuck: Notify::new(),
             all_answered: Notify::new(),
             opened: Instant::now(),
             heard_ms: AtomicU64::new(0),
@@ -130,7 +127,7 @@ impl Connection {
 
     /// By which address of this machine the server is reached.
     pub fn local_ip(&self) -> Option<IpAddr> {
-        self.writer.local_ip()
+        self.outlet.writer.local_ip()
     }
 
     fn heard(&self) -> Instant {
@@ -158,7 +155,7 @@ impl Connection {
             (out.publish(arguments, limit, duty::bit())?, out.is_time_to_look(limit))
         };
         if is_many {
-            self.writer.look();
+            self.outlet.writer.look();
         }
         add(&shared.counters.commands, 1);
         if is_new {
@@ -194,24 +191,13 @@ impl Connection {
         if self.lock().say(count, arguments, expected) {
             add(&self.listener.shared.counters.commands, 1);
             self.write();
-            self.writer.look();
-        }
-    }
-
-    /// Waits until the system takes more, where it took no more. It may be given up at any time.
-    async fn can_write(&self) {
-        loop {
-            let stuck = self.stuck.notified();
-            if self.lock().pending.is_stuck() {
-                return self.writer.writable().await;
-            }
-            stuck.await;
+            self.outlet.writer.look();
         }
     }
 
     /// Waits until all that was published is answered.
     pub async fn all_answered(&self) {
-        self.writer.look();
+        self.outlet.writer.look();
         loop {
             let answered = self.all_answered.notified();
             if self.lock().publishing() == 0 {
@@ -241,7 +227,7 @@ impl Connection {
         loop {
             let read = tokio::select! {
                 read = reader.read(&mut input) => read,
-                () = self.can_write() => {
+                () = self.outlet.can_write(|| self.lock().pending.is_stuck()) => {
                     self.write();
                     continue;
                 }
@@ -358,16 +344,9 @@ pub(super) fn is_over(error: &str) -> bool {
 
 impl Write for Connection {
     fn write(&self) {
-        let mut out = self.lock();
-        let written = out.pending.write(|bytes| self.writer.try_write(bytes));
-        let is_stuck = out.pending.is_stuck();
-        drop(out);
-        if is_stuck {
-            self.stuck.notify_one();
-        }
-        if written.is_err() {
+        if self.outlet.write(self.lock(), |out| &mut out.pending).is_err() {
             // The reader hears of it as well, and says that it is over.
-            self.writer.look();
+            self.outlet.writer.look();
         }
     }
 }

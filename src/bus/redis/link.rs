@@ -34,7 +34,6 @@ const SUBSCRIBE: [&str; 2] = ["SUBSCRIBE", "SSUBSCRIBE"];
 
 /// Connections to all servers that are needed.
 pub(super) struct Link {
-    listener: Listener,
     publishers: Arc<Publishers>,
     /// One for each server.
     subscribers: Vec<Arc<Connection>>,
@@ -113,7 +112,7 @@ impl Link {
         for server in &publishers.topology.servers {
             subscribers.push(Connection::open(server, hearing.clone(), Reads::AtOnce, &mut tasks).await?);
         }
-        let link = Arc::new(Self { listener: listener.clone(), publishers, subscribers, direct });
+        let link = Arc::new(Self { publishers, subscribers, direct });
         let begun = async {
             link.greet(name).await?;
             if let Some(direct) = &link.direct {
@@ -166,7 +165,7 @@ impl Link {
     /// Serves until it is over, or the bus is closed and all that was published is answered for.
     async fn run(&self, tasks: &mut Tasks) -> Over {
         let closed = async {
-            let mut closing = self.listener.shared.closing.subscribe();
+            let mut closing = self.publishers.listener.shared.closing.subscribe();
             // An error means that nobody can close it any more, so that it is closed.
             let _ = closing.wait_for(|closing| *closing).await;
             if let Some(direct) = &self.direct {
@@ -227,18 +226,18 @@ impl Link {
     }
 
     async fn subscribe_to_all(&self) -> Result<(), Over> {
-        let all = self.listener.shared.channels().begin_all(Instant::now());
+        let all = self.publishers.listener.shared.channels().begin_all(Instant::now());
         self.subscribe(&all).await?;
         // What came to be wanted meanwhile.
-        while !self.listener.shared.channels().go_up() {
-            let work = self.listener.shared.channels().begin(Instant::now());
+        while !self.publishers.listener.shared.channels().go_up() {
+            let work = self.publishers.listener.shared.channels().begin(Instant::now());
             self.carry_out(work).await?;
         }
         Ok(())
     }
 
     async fn keep_subscribed(&self) -> Over {
-        let shared = &self.listener.shared;
+        let shared = &self.publishers.listener.shared;
         loop {
             let (work, due) = {
                 let mut channels = shared.channels();
@@ -274,7 +273,7 @@ impl Link {
                     }
                 };
                 tokio::join!(by_redis, directly).0?;
-                self.listener.shared.channels().confirmed(chunk);
+                self.publishers.listener.shared.channels().confirmed(chunk);
             }
         }
         Ok(())

@@ -53,6 +53,7 @@ pub use self::target::UrlError;
 use self::topology::Finder;
 use super::{Bus, BusError, BusFuture, Sink};
 use crate::busy_poll::BusyPoll;
+use crate::ids::random_bytes;
 use crate::turns;
 
 /// Which of Redis' two kinds of pub/sub is used. All nodes of a cluster must use the same: they do not hear each other
@@ -270,8 +271,6 @@ impl RedisBus {
         let target = Target::parse(&options.url)?;
         let shared = Arc::new(Shared::new(options.queue_limit, options.linger));
         let bus = Arc::new(Self { shared: Arc::clone(&shared) });
-        let mut origin = [0; 8];
-        getrandom::fill(&mut origin).expect("the operating system gives no random bytes");
         // Of its own, so that what comes is heard at once, whatever else the program is at, and by one thread: a runtime of
         // several wakes another for each.
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
@@ -284,7 +283,7 @@ impl RedisBus {
             shared,
             sink,
             prefix: options.prefix.into(),
-            origin,
+            origin: random_bytes(),
             busy_poll,
             direct_options: options.direct,
             direct: None,

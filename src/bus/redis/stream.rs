@@ -5,7 +5,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -15,6 +15,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 use tokio::time::sleep;
+
+use super::pending::Pending;
 
 /// What is read in one go, in bytes. 64 KiB.
 const READ_BYTES: usize = 64 << 10;
@@ -67,6 +69,46 @@ pub(super) async fn connect(address: &ConnectionAddr, reads: Reads) -> io::Resul
             (Reader::NowAndThen { from, pause: SHORTEST_PAUSE, scratch }, Writer::NowAndThen(quiet))
         }
     })
+}
+
+/// The end that is written to by several threads.
+pub(super) struct Outlet {
+    pub writer: Writer,
+    /// Told when the system takes no more for now.
+    stuck: Notify,
+}
+
+impl Outlet {
+    pub fn new(writer: Writer) -> Self {
+        Self { writer, stuck: Notify::new() }
+    }
+
+    /// Writes as much as the system takes of what waits in something locked.
+    pub fn write<T>(
+        &self,
+        mut locked: MutexGuard<'_, T>,
+        pending: fn(&mut T) -> &mut Pending,
+    ) -> io::Result<()> {
+        let waiting = pending(&mut locked);
+        let written = waiting.write(|bytes| self.writer.try_write(bytes));
+        let is_stuck = waiting.is_stuck();
+        drop(locked);
+        if is_stuck {
+            self.stuck.notify_one();
+        }
+        written
+    }
+
+    /// Waits until the system takes more, where it took no more. It may be given up at any time.
+    pub async fn can_write(&self, is_stuck: impl Fn() -> bool) {
+        loop {
+            let stuck = self.stuck.notified();
+            if is_stuck() {
+                return self.writer.writable().await;
+            }
+            stuck.await;
+        }
+    }
 }
 
 impl Writer {

@@ -35,7 +35,7 @@ pub struct Intakes {
 impl Direct {
     /// What came by Redis: gives what is meant for the sink, without what stands before it.
     pub fn sift<'a>(&self, channel: &str, payload: &'a [u8]) -> Option<&'a [u8]> {
-        let message = not_reached(payload, self.id)?;
+        let message = not_reached(payload, self.own.id)?;
         if channel == NUDGE {
             self.nudged.notify_one();
             return None;
@@ -94,8 +94,8 @@ impl Direct {
     /// The next message of a node that reaches this one.
     pub(super) fn hear(&self, (channel, message): Message) {
         if let Ok(channel) = std::str::from_utf8(&channel) {
-            add(&self.listener.shared.counters.received_directly, 1);
-            self.listener.tell(channel, message);
+            add(&self.listener().shared.counters.received_directly, 1);
+            self.listener().tell(channel, message);
         }
     }
 
@@ -111,17 +111,17 @@ impl Direct {
 
     /// Something came by the bus's own thread.
     pub(super) fn stay_awake(&self) {
-        self.listener.stay_awake();
+        self.listener().stay_awake();
     }
 
     /// The thread that hears a lane.
     pub(super) fn thread_of(&self, lane: u16) -> Option<Handle> {
-        self.listener.shared.threads().get(usize::from(lane) - 1).map(|(_, runtime)| runtime.clone())
+        self.listener().shared.threads().get(usize::from(lane) - 1).map(|(_, runtime)| runtime.clone())
     }
 
     /// More threads hear by themselves.
     pub fn tell_lanes(&self) {
-        let count = self.listener.shared.threads().len() as u16;
+        let count = self.listener().shared.threads().len() as u16;
         let intakes = self.intakes();
         intakes.all.iter().filter(|intake| intake.lane == 0).for_each(|intake| intake.say_lanes(count));
     }
@@ -147,7 +147,7 @@ impl Direct {
     /// send directly heed it.
     pub async fn want(&self, asked: &[Asked]) {
         let lanes: HashMap<u16, u16> = {
-            let threads = self.listener.shared.threads();
+            let threads = self.listener().shared.threads();
             threads.iter().zip(1..).map(|((thread, _), lane)| (*thread, lane)).collect()
         };
         let wishes = {

@@ -10,8 +10,7 @@
 //! overtakes another. It ends itself only after a silence that is longer than a line may be used without an answer.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -46,15 +45,18 @@ pub struct Intake {
     pub lane: u16,
     /// What its node's messages are told in, of all lanes together.
     pub order: Arc<Order>,
-    /// How many messages were heard.
-    heard: AtomicU64,
     state: watch::Sender<State>,
     /// What is to be said to the other end.
     out: mpsc::UnboundedSender<Frame>,
-    /// Number of the last wish.
-    wish: AtomicU64,
-    /// The hashes of what is wanted by it. Changed by who has the lock on all intakes.
-    wishes: Mutex<HashSet<u64>>,
+    wishes: Mutex<Wishes>,
+}
+
+#[derive(Default)]
+struct Wishes {
+    /// The hashes of what is wanted by it.
+    hashes: HashSet<u64>,
+    /// The number of the last one.
+    last: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +66,7 @@ struct State {
     heeded: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Waiting,
     Open,
@@ -74,23 +76,29 @@ enum Stage {
 impl Intake {
     /// Wants more by it, or nothing. Gives the number of the wish.
     pub fn want(&self, add: Vec<u64>) -> u64 {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner).extend(&add);
-        self.wish(add, Vec::new())
+        let mut wishes = self.wishes();
+        wishes.hashes.extend(&add);
+        self.wish(&mut wishes, add, Vec::new())
     }
 
     /// Wants these no more, if they were wanted by it.
     pub fn unwant(&self, hashes: &[u64]) {
-        let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-        let drop: Vec<_> = hashes.iter().copied().filter(|hash| wishes.remove(hash)).collect();
+        let mut wishes = self.wishes();
+        let drop: Vec<_> = hashes.iter().copied().filter(|hash| wishes.hashes.remove(hash)).collect();
         if !drop.is_empty() {
-            self.wish(Vec::new(), drop);
+            self.wish(&mut wishes, Vec::new(), drop);
         }
     }
 
-    fn wish(&self, add: Vec<u64>, drop: Vec<u64>) -> u64 {
-        let number = self.wish.fetch_add(1, Ordering::Relaxed) + 1;
-        self.say(Frame::Wish { number, add, drop });
-        number
+    fn wish(&self, wishes: &mut Wishes, add: Vec<u64>, drop: Vec<u64>) -> u64 {
+        wishes.last += 1;
+        self.say(Frame::Wish { number: wishes.last, add, drop });
+        wishes.last
+    }
+
+    fn wishes(&self) -> MutexGuard<'_, Wishes> {
+        // Nothing that can panic runs under this lock.
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the other end heeds a wish, or can't send anything any more.
@@ -143,11 +151,6 @@ impl Intake {
         matches!(self.state.borrow().stage, Stage::Closed { at } if at.elapsed() > age)
     }
 
-    fn say_heard(&self, stamp: u64) {
-        let count = self.heard.load(Ordering::Relaxed);
-        self.say(Frame::Heard { count, stamp });
-    }
-
     /// Says that this node leaves.
     pub fn leave(&self) {
         self.say(Frame::Bye);
@@ -183,10 +186,8 @@ pub async fn serve(direct: Arc<Direct>, mut stream: TcpStream, stranger: OwnedSe
         peer,
         lane,
         order,
-        heard: AtomicU64::new(0),
         state: watch::Sender::new(State { stage, heeded: 0 }),
         out,
-        wish: AtomicU64::new(0),
         wishes: Mutex::default(),
     });
     let serving = Serving { direct: Arc::clone(&direct), intake, input };
@@ -277,29 +278,28 @@ impl Serving {
     /// Hears what comes until nothing more does, or may.
     async fn hear(&mut self, mut reader: OwnedReadHalf, came: &watch::Sender<Instant>) {
         let Self { direct, intake, input } = self;
-        let (mut unsaid, mut unsaid_bytes) = (0, 0);
+        let (mut count, mut said, mut unsaid_bytes) = (0, 0, 0);
         loop {
             while let Some(frame) = Frame::decode(input, usize::MAX).transpose() {
                 match frame {
                     Ok(Frame::Message { number, channel, message }) => {
-                        (unsaid, unsaid_bytes) = (unsaid + 1, unsaid_bytes + message.len());
                         if intake.lane == 0 {
                             direct.stay_awake();
                         }
-                        // A part of what was read must not keep all of it, should it have to wait.
-                        let message = (Bytes::copy_from_slice(&channel), Bytes::copy_from_slice(&message));
+                        (count, unsaid_bytes) = (count + 1, unsaid_bytes + message.len());
+                        // A copy: whoever keeps it must not keep all that was read with it.
+                        let message = (channel, Bytes::copy_from_slice(&message));
                         if !intake.order.take(number, message, |message| direct.hear(message)) {
                             return sleep(GOOD_FOR).await;
                         }
-                        intake.heard.fetch_add(1, Ordering::Relaxed);
-                        if unsaid >= MAX_UNSAID || unsaid_bytes >= MAX_UNSAID_BYTES {
-                            (unsaid, unsaid_bytes) = (0, 0);
-                            intake.say_heard(0);
+                        if count - said >= MAX_UNSAID || unsaid_bytes >= MAX_UNSAID_BYTES {
+                            (said, unsaid_bytes) = (count, 0);
+                            intake.say(Frame::Heard { count, stamp: 0 });
                         }
                     }
                     Ok(Frame::Ping { stamp }) => {
-                        (unsaid, unsaid_bytes) = (0, 0);
-                        intake.say_heard(stamp);
+                        (said, unsaid_bytes) = (count, 0);
+                        intake.say(Frame::Heard { count, stamp });
                     }
                     Ok(Frame::Heeded { wish }) => intake.state.send_modify(|state| state.heeded = wish),
                     Ok(Frame::Bye) => return,

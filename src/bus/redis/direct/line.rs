@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -24,6 +24,7 @@ use super::frame::{self, Frame, MAX_OF_STRANGERS, Malformed, Shared, Side, Token
 use super::{Id, READ_BYTES};
 use crate::bus::redis::duty::{self, Write};
 use crate::bus::redis::pending::Pending;
+use crate::bus::redis::stream::{Outlet, Writer};
 use crate::ids::random_bytes;
 
 /// How long a line is good for after a ping has left that was answered.
@@ -42,10 +43,8 @@ pub struct Line {
     pub peer: Arc<Peer>,
     /// Which of the other node's threads hears it; 0: that of its bus.
     pub lane: u16,
-    writer: OwnedWriteHalf,
+    outlet: Outlet,
     out: Mutex<Out>,
-    /// Told when the system takes no more for now.
-    stuck: Notify,
     /// Told when more was heard, or the line has ended.
     news: Notify,
     began: Instant,
@@ -143,9 +142,8 @@ impl Line {
             let line = Arc::new(Self {
                 peer: Arc::clone(peer),
                 lane,
-                writer,
+                outlet: Outlet::new(Writer::AtOnce(writer)),
                 out: Mutex::default(),
-                stuck: Notify::new(),
                 news: Notify::new(),
                 began: Instant::now(),
                 good_until: AtomicU64::new(GOOD_FOR.as_micros() as u64),
@@ -173,9 +171,14 @@ impl Line {
         micros(self.began.elapsed())
     }
 
+    /// Until when it may be used, as far as known.
+    pub fn good_until(&self) -> Instant {
+        self.began + Duration::from_micros(self.good_until.load(Ordering::Acquire))
+    }
+
     /// Whether it may be used.
-    pub fn is_good(&self, now: Instant) -> bool {
-        micros(now.saturating_duration_since(self.began)) < self.good_until.load(Ordering::Acquire)
+    fn is_good(&self, now: Instant) -> bool {
+        now < self.good_until()
     }
 
     fn lock(&self) -> MutexGuard<'_, Out> {
@@ -232,7 +235,7 @@ impl Line {
                     Ok(0) | Err(_) => return End::Broken,
                     Ok(_) => (),
                 },
-                () = self.can_write() => self.write(),
+                () = self.outlet.can_write(|| self.lock().pending.is_stuck()) => self.write(),
                 _ = pings.tick() => {
                     if self.lock().ended || !self.is_good(Instant::now()) {
                         return End::Broken;
@@ -282,17 +285,6 @@ impl Line {
         }
     }
 
-    async fn can_write(&self) {
-        loop {
-            let stuck = self.stuck.notified();
-            if self.lock().pending.is_stuck() {
-                // Where it fails, so does reading.
-                return drop(self.writer.writable().await);
-            }
-            stuck.await;
-        }
-    }
-
     /// Waits until the other end has heard all that was sent so far, or the line has ended.
     pub async fn all_heard(&self) {
         let until = self.lock().sent;
@@ -329,14 +321,8 @@ impl Line {
 
 impl Write for Line {
     fn write(&self) {
-        let mut out = self.lock();
         // Where it fails, so does reading.
-        let _ = out.pending.write(|bytes| self.writer.try_write(bytes));
-        let is_stuck = out.pending.is_stuck();
-        drop(out);
-        if is_stuck {
-            self.stuck.notify_one();
-        }
+        let _ = self.outlet.write(self.lock(), |out| &mut out.pending);
     }
 }
 
@@ -353,7 +339,7 @@ impl Reading {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
+pub fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -69,7 +69,7 @@ impl Direct {
     async fn renew(&self) -> Result<Renewal, Over> {
         let asked = Instant::now();
         let (key, seen) = (self.publishers.full(registry::KEY), self.seen.load(Ordering::Relaxed));
-        let is_first = !self.is_entered.load(Ordering::Relaxed);
+        let is_first = seen == 0;
         let command = self.own.renew(&key, seen, is_first);
         let server = self.publishers.server_of(registry::KEY);
         let answer = server.ask(&command.each_ref().map(String::as_str)).await?;
@@ -83,7 +83,6 @@ impl Direct {
         if !is_first && !renewal.was_there {
             return Err(Over::Forgotten);
         }
-        self.is_entered.store(true, Ordering::Relaxed);
         let gone: Vec<_> = {
             let mut routes = self.routes_mut();
             routes.members = renewal.others.iter().map(|other| (other.id, other.clone())).collect();
@@ -118,7 +117,7 @@ impl Direct {
                 // It leaves, and is not to be found there again.
                 return std::future::pending().await;
             }
-            let was_entered = self.is_entered.load(Ordering::Relaxed);
+            let was_entered = self.seen.load(Ordering::Relaxed) > 0;
             has_news = match self.renew().await {
                 Ok(Renewal { number, .. }) if !was_entered && !self.routes().closed => {
                     if let Err(over) = self.wait_until_known(number).await {
@@ -210,8 +209,8 @@ impl Direct {
         peer: &Arc<Peer>,
         lane: u16,
     ) -> io::Result<(Arc<Line>, Reading)> {
-        let runtime = self.listener.shared.runtime.clone();
-        Line::dial(address, (self.id, token), peer, lane, runtime).await
+        let runtime = self.listener().shared.runtime.clone();
+        Line::dial(address, (self.own.id, token), peer, lane, runtime).await
     }
 }
 

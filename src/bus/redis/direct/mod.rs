@@ -33,17 +33,15 @@ mod registry;
 mod routes;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use bytes::Buf as _;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;
 
-use self::frame::Token;
 use self::hearing::Intakes;
 pub(super) use self::hearing::sift;
 use self::line::End;
@@ -53,6 +51,7 @@ use super::DirectOptions;
 use super::listener::Listener;
 use super::over::Over;
 use super::publishers::Publishers;
+use crate::ids::random_bytes;
 
 /// What a node is called for as long as its link to Redis lasts.
 pub(super) type Id = u64;
@@ -85,17 +84,13 @@ const ENDED: u8 = b'E';
 const USED: u8 = b'U';
 
 pub(super) struct Direct {
-    id: Id,
     channel: String,
-    listener: Listener,
     publishers: Arc<Publishers>,
     own: Own,
     /// Until it is served.
     socket: Mutex<Option<TcpListener>>,
-    /// The last renewal whose answer counts.
+    /// The last renewal whose answer counts; 0: it is not in the registry yet.
     seen: AtomicU64,
-    /// It is in the registry.
-    is_entered: AtomicBool,
     routes: RwLock<Routes>,
     intakes: Mutex<Intakes>,
     last_peer: AtomicU64,
@@ -109,25 +104,16 @@ pub(super) struct Direct {
 impl Direct {
     /// Of a link that begins. The others may reach this node by the address by which it reaches Redis.
     pub async fn new(publishers: Arc<Publishers>, options: &DirectOptions) -> Self {
-        let mut random = [0; 24];
-        // Without randomness no bus would have started.
-        let is_random = getrandom::fill(&mut random).is_ok();
-        let mut parts = &random[..];
-        let id = parts.get_u64();
-        let mut token = Token::default();
-        parts.copy_to_slice(&mut token);
-        let socket = if is_random && options.listen { listen(&publishers, options).await } else { None };
+        let id = Id::from_ne_bytes(random_bytes());
+        let socket = if options.listen { listen(&publishers, options).await } else { None };
         let address = socket.as_ref().and_then(|socket| options.advertise.or(socket.local_addr().ok()));
         let name = frame::hash(&options.node);
         Self {
-            id,
             channel: channel_of(id),
-            listener: publishers.listener.clone(),
             publishers,
-            own: Own { id, name, address, token },
+            own: Own { id, name, address, token: random_bytes() },
             socket: Mutex::new(socket),
             seen: AtomicU64::new(0),
-            is_entered: AtomicBool::new(false),
             routes: RwLock::new(Routes::new()),
             intakes: Mutex::default(),
             last_peer: AtomicU64::new(0),
@@ -151,6 +137,10 @@ impl Direct {
 
     fn intakes(&self) -> MutexGuard<'_, Intakes> {
         self.intakes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listener(&self) -> &Listener {
+        &self.publishers.listener
     }
 
     /// How many other nodes are reached.
@@ -202,8 +192,8 @@ impl Direct {
     async fn tell_of_gaps(&self) {
         loop {
             self.gap.notified().await;
-            self.listener.sink.lost();
-            self.listener.sink.restored();
+            self.listener().sink.lost();
+            self.listener().sink.restored();
         }
     }
 

@@ -31,37 +31,63 @@ struct State {
     is_begun: bool,
     /// How many were told, or are being told.
     told: u64,
-    /// How many of them the sink has come back from.
-    finished: u64,
     waiting: BTreeMap<u64, Message>,
     waiting_bytes: usize,
     /// A thread tells, and goes on until nothing is next: others leave it what they bring, and do not wait.
     is_telling: bool,
+    /// So many threads wait until nobody tells.
+    awaiting_quiet: usize,
     /// Nothing is told any more.
     is_over: bool,
+}
+
+impl State {
+    /// The number that is told next.
+    fn due(&self) -> u64 {
+        self.told.saturating_add(1)
+    }
+
+    /// The next message, if it may be told.
+    fn next(&mut self) -> Option<Message> {
+        let due = self.due();
+        let message = if self.is_begun { self.waiting.remove(&due) } else { None }?;
+        self.told = due;
+        self.waiting_bytes -= size_of(&message);
+        Some(message)
+    }
 }
 
 impl Order {
     /// From now on messages are told.
     pub fn begin(&self, tell: impl FnMut(Message)) {
-        self.lock().is_begun = true;
-        self.go_on(tell);
+        let mut state = self.lock();
+        state.is_begun = true;
+        if !state.is_telling {
+            let next = state.next();
+            self.go_on(state, next, tell);
+        }
     }
 
     /// A message came, by its number from 1. `false`: too much waits for others.
     pub fn take(&self, number: u64, message: Message, tell: impl FnMut(Message)) -> bool {
-        let fits = {
-            let mut state = self.lock();
-            if state.is_over || number <= state.told {
-                return true;
-            }
-            state.waiting_bytes += size_of(&message);
-            let former = state.waiting.insert(number, message);
+        let mut state = self.lock();
+        if state.is_over || number <= state.told {
+            return true;
+        }
+        if state.is_begun && !state.is_telling && number == state.due() {
+            // As nearly every one. It may have come before, and still wait.
+            let former = state.waiting.remove(&number);
             state.waiting_bytes -= former.as_ref().map_or(0, size_of);
-            state.waiting_bytes <= MAX_WAITING_BYTES
-        };
-        self.go_on(tell);
-        fits || self.lock().waiting_bytes <= MAX_WAITING_BYTES
+            state.told = number;
+            self.go_on(state, Some(message), tell);
+            return true;
+        }
+        // A part of what was read must not keep all of it.
+        let message = (Bytes::copy_from_slice(&message.0), message.1);
+        state.waiting_bytes += size_of(&message);
+        let former = state.waiting.insert(number, message);
+        state.waiting_bytes -= former.as_ref().map_or(0, size_of);
+        state.waiting_bytes <= MAX_WAITING_BYTES
     }
 
     /// What has not come by now does not come any more: what waits for it is told, by the time this returns. Whether anything was
@@ -69,17 +95,16 @@ impl Order {
     pub fn give_up_holes(&self, mut tell: impl FnMut(Message)) -> bool {
         let mut had_holes = false;
         loop {
-            {
-                let mut state = self.lock_when_quiet();
-                // It may never have begun.
-                state.is_begun = true;
-                let Some(first) = state.waiting.first_key_value().map(|(number, _)| *number) else {
-                    return had_holes;
-                };
-                had_holes |= state.told < first - 1;
-                state.told = first - 1;
-            }
-            self.go_on(&mut tell);
+            let mut state = self.lock_when_quiet();
+            // It may never have begun.
+            state.is_begun = true;
+            let Some(first) = state.waiting.first_key_value().map(|(number, _)| *number) else {
+                return had_holes;
+            };
+            had_holes |= state.due() < first;
+            state.told = first - 1;
+            let next = state.next();
+            self.go_on(state, next, &mut tell);
         }
     }
 
@@ -97,7 +122,10 @@ impl Order {
             state.waiting.last_key_value().map_or(state.told, |(number, _)| *number)
         };
         let began = Instant::now();
-        let is_settled = |state: &State| state.finished >= until || state.is_over;
+        let is_settled = |state: &State| {
+            let is_told = state.told > until || state.told == until && !state.is_telling;
+            is_told || state.is_over
+        };
         while began.elapsed() < LONGEST_SETTLING && !is_settled(&self.lock()) {
             sleep(Duration::from_millis(1)).await;
         }
@@ -109,50 +137,47 @@ impl Order {
     }
 
     fn lock_when_quiet(&self) -> MutexGuard<'_, State> {
-        let state = self.is_quiet.wait_while(self.lock(), |state| state.is_telling);
-        state.unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.lock();
+        state.awaiting_quiet += 1;
+        let waited = self.is_quiet.wait_while(state, |state| state.is_telling);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.awaiting_quiet -= 1;
+        state
     }
 
-    /// Tells what is next, until nothing is, unless another thread does.
-    fn go_on(&self, mut tell: impl FnMut(Message)) {
-        if std::mem::replace(&mut self.lock().is_telling, true) {
-            return;
-        }
-        let telling = Telling(self);
-        while let Some(message) = telling.next() {
+    /// Tells this and what is next then, until nothing is. To be called where nobody tells.
+    fn go_on<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        mut next: Option<Message>,
+        mut tell: impl FnMut(Message),
+    ) {
+        while let Some(message) = next {
+            state.is_telling = true;
+            drop(state);
+            let telling = Telling(self);
             tell(message);
+            std::mem::forget(telling);
+            state = self.lock();
+            next = state.next();
+        }
+        self.be_quiet(state);
+    }
+
+    fn be_quiet(&self, mut state: MutexGuard<'_, State>) {
+        state.is_telling = false;
+        if state.awaiting_quiet > 0 {
+            self.is_quiet.notify_all();
         }
     }
 }
 
-/// A thread that tells, until there is no next message, or its sink has panicked.
+/// A sink that is told. It is dropped where that panics.
 struct Telling<'a>(&'a Order);
-
-impl Telling<'_> {
-    /// The next message. None: from here on another thread may tell.
-    fn next(&self) -> Option<Message> {
-        let mut state = self.0.lock();
-        state.finished = state.told;
-        let next = state.told + 1;
-        let message = if state.is_begun { state.waiting.remove(&next) } else { None };
-        match &message {
-            None => state.is_telling = false,
-            Some(message) => {
-                state.told = next;
-                state.waiting_bytes -= size_of(message);
-            }
-        }
-        message
-    }
-}
 
 impl Drop for Telling<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let mut state = self.0.lock();
-            (state.finished, state.is_telling) = (state.told, false);
-        }
-        self.0.is_quiet.notify_all();
+        self.0.be_quiet(self.0.lock());
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tracing::debug;
 
 use super::frame::{self, Shared};
-use super::line::{End, Line, Peer};
+use super::line::{End, Line, Peer, micros};
 use super::registry::Entry;
 use super::{Direct, ENDED, FOR_ALL, Id, REST, USED, channel_of};
 use crate::bus::BusError;
@@ -25,6 +26,9 @@ pub struct Routes {
     reached: Vec<u8>,
     /// Somebody is not reached.
     is_partial: bool,
+    /// Until when all lines are good at least, in microseconds after `began`.
+    good_until: AtomicU64,
+    began: Instant,
     /// Until when the members are known to be all.
     pub trusted_until: Option<Instant>,
     pub closed: bool,
@@ -43,6 +47,8 @@ impl Routes {
             peers: Vec::new(),
             reached: FOR_ALL.to_vec(),
             is_partial: false,
+            good_until: AtomicU64::new(0),
+            began: Instant::now(),
             trusted_until: None,
             closed: false,
         }
@@ -53,6 +59,25 @@ impl Routes {
         self.reached.push(self.peers.len() as u8);
         self.reached.extend(self.peers.iter().flat_map(|reached| reached.peer.id.to_be_bytes()));
         self.is_partial = self.members.keys().any(|id| !self.reaches(*id));
+    }
+
+    /// A node to which some line may not be used any more.
+    fn lame(&self, now: Instant) -> Option<Arc<Peer>> {
+        let since = |at: Instant| micros(at.saturating_duration_since(self.began));
+        if since(now) < self.good_until.load(Ordering::Relaxed) {
+            return None;
+        }
+        // Lines get better only, but for new ones.
+        let mut least = u64::MAX;
+        for Reached { peer, lines } in &self.peers {
+            let good_until = lines.values().map(|line| line.good_until()).min();
+            if good_until.is_some_and(|until| until <= now) {
+                return Some(Arc::clone(peer));
+            }
+            least = good_until.map_or(least, |until| least.min(since(until)));
+        }
+        self.good_until.store(least, Ordering::Relaxed);
+        None
     }
 
     fn reaches(&self, id: Id) -> bool {
@@ -66,8 +91,7 @@ impl Direct {
         loop {
             let routes = self.routes();
             let now = Instant::now();
-            let is_lame = |reached: &&Reached| reached.lines.values().any(|line| !line.is_good(now));
-            if let Some(lame) = routes.peers.iter().find(is_lame).map(|reached| Arc::clone(&reached.peer)) {
+            if let Some(lame) = routes.lame(now) {
                 drop(routes);
                 self.cut(&lame, End::Broken);
                 continue;
@@ -93,7 +117,7 @@ impl Direct {
                 }
             }
             drop(routes);
-            add(&self.listener.shared.counters.sent_directly, sent);
+            add(&self.listener().shared.counters.sent_directly, sent);
             if let Some(peer) = too_slow {
                 debug!(node = peer.id, "another node hears too slowly; its messages go by Redis for now");
                 self.cut(&peer, End::Broken);
@@ -105,6 +129,7 @@ impl Direct {
     /// Uses a line from now on. `false`: Redis does not take that, or its node is not reached any more.
     pub(super) fn begin_line(&self, line: &Arc<Line>) -> bool {
         let mut routes = self.routes_mut();
+        routes.good_until = AtomicU64::new(0);
         if line.lane > 0 {
             let mut peers = routes.peers.iter_mut();
             let Some(reached) = peers.find(|reached| Arc::ptr_eq(&reached.peer, &line.peer)) else {
@@ -158,7 +183,7 @@ impl Direct {
     /// Tells a node something of the lines to it, by Redis.
     fn tell(&self, peer: &Peer, what: u8, frame: &[u8]) -> Result<(), BusError> {
         let mut head = vec![FOR_ALL[0], what];
-        [self.id, peer.number].iter().for_each(|n| head.extend_from_slice(&n.to_be_bytes()));
+        [self.own.id, peer.number].iter().for_each(|n| head.extend_from_slice(&n.to_be_bytes()));
         self.publishers.publish(&channel_of(peer.id), &head, frame)
     }
 
